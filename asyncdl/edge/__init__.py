@@ -1,0 +1,1 @@
+"""The effects: each module does one thing to the world and decides nothing."""

@@ -1,0 +1,213 @@
+"""The values that travel between the layers; no behaviour beyond keeping themselves valid."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
+from urllib.parse import urlsplit
+
+IfExists: TypeAlias = Literal["skip", "replace", "error"]
+HeaderPairs: TypeAlias = tuple[tuple[str, str], ...]
+
+
+class Part(NamedTuple):
+    """A half-open byte range `[start, stop)` of an object."""
+
+    start: int
+    stop: int
+
+    @property
+    def length(self) -> int:
+        return self.stop - self.start
+
+
+@dataclass(frozen=True, slots=True)
+class SignedUrl:
+    """A URL that carries its own permission and usually dies.
+
+    Args:
+        url: sent byte for byte.
+        expires_at: when it dies, in seconds since the epoch (as `time.time()`); None reads it from the URL where its
+            provider writes it there.
+        headers: further headers that this URL needs, as pairs of name and value.
+    """
+
+    url: str
+    expires_at: float | None = None
+    headers: HeaderPairs = ()
+
+    @property
+    def public(self) -> str:
+        """The URL without user, password, query and fragment: what may be logged and shown."""
+        try:
+            split = urlsplit(self.url)
+            host = split.netloc.rpartition("@")[2]
+        except ValueError:
+            return "<malformed URL>"
+        return f"{split.scheme}://{host}{split.path}" + ("?…" if split.query else "")
+
+    def __repr__(self) -> str:
+        return f"SignedUrl({self.public!r})"
+
+    __str__ = __repr__
+
+
+@runtime_checkable
+class UrlProvider(Protocol):
+    """Where URLs come from: an async callable.
+
+    `rejected` is None the first time, and afterwards the URL that died or is about to. It must return a URL of the
+    same object. Whatever it raises ends the download as `RefreshError`, after one more try.
+    """
+
+    async def __call__(self, rejected: SignedUrl | None) -> SignedUrl | str: ...
+
+
+#: A provider may also be a plain function; it runs in a worker thread, so that a slow one stops nobody else.
+SyncUrlProvider: TypeAlias = Callable[[SignedUrl | None], "SignedUrl | str | Awaitable[SignedUrl | str]"]
+Source: TypeAlias = str | SignedUrl | UrlProvider | SyncUrlProvider
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One file to download: from `source` to `dest`.
+
+    Args:
+        source: a URL, a `SignedUrl`, or a provider of them.
+        dest: path of the finished file; its directory must exist.
+        size: the object's size in bytes, if known; saves the probe and is checked before any byte is written.
+        headers: further request headers; they never reach another origin than the first URL's.
+        if_exists: what to do when `dest` is there.
+    """
+
+    source: Source
+    dest: Path
+    size: int | None = None
+    headers: HeaderPairs = ()
+    if_exists: IfExists = "skip"
+
+
+class Headers:
+    """Response headers: names in any case, several values a name, in the order received."""
+
+    __slots__ = ("_values",)
+
+    def __init__(self, pairs: Iterable[tuple[str, str]] = ()) -> None:
+        self._values: dict[str, list[str]] = {}
+        for name, value in pairs:
+            self._values.setdefault(name.lower(), []).append(value)
+
+    def get(self, name: str) -> str | None:
+        """The first value of `name`, or None."""
+        return next(iter(self._values.get(name.lower(), ())), None)
+
+    def all(self, name: str) -> list[str]:
+        """Every value of `name`."""
+        return list(self._values.get(name.lower(), ()))
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return ((name, value) for name, values in self._values.items() for value in values)
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteObject:
+    """What the server said the object is.
+
+    Args:
+        size: bytes, or None while nobody has said.
+        etag: strong entity tag with its quotes, or None (a weak one proves nothing, RFC 9110 section 8.8.3).
+        last_modified: Last-Modified as sent, or None.
+    """
+
+    size: int | None
+    etag: str | None = None
+    last_modified: str | None = None
+
+
+@dataclass(slots=True)
+class Chunk:
+    """Bytes of the object at `offset`, on their way to the writer.
+
+    `release()` gives the buffer back to whoever lent it; for plain bytes there is nothing to do.
+    """
+
+    offset: int
+    data: bytes | memoryview
+    on_release: Callable[[], None] | None = None
+
+    @property
+    def stop(self) -> int:
+        return self.offset + len(self.data)
+
+    def release(self) -> None:
+        give_back, self.on_release = self.on_release, None
+        self.data = b""
+        if give_back is not None:
+            give_back()
+
+
+class Phase(enum.Enum):
+    """Where a download stands."""
+
+    DOWNLOADING = "downloading"
+    FINISHED = "finished"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a download is. The last one of every download has a phase other than DOWNLOADING.
+
+    Attributes:
+        done: bytes written to the file, each offset counted once; never more than `total`.
+        total: size of the object in bytes, or None while unknown.
+        rate: bytes per second over the last seconds.
+        eta: seconds to go at that rate, or None while unknown.
+        retries, refreshes: so far.
+    """
+
+    done: int
+    total: int | None
+    rate: float
+    eta: float | None
+    elapsed: float
+    retries: int = 0
+    refreshes: int = 0
+    phase: Phase = Phase.DOWNLOADING
+
+
+class Outcome(enum.Enum):
+    """How one file ended."""
+
+    DOWNLOADED = "downloaded"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What was done for one file.
+
+    Attributes:
+        path: the destination.
+        size: of the file, in bytes; None where it never became known.
+        elapsed: seconds from call to end.
+        fetched: body bytes taken from the network and kept or thrown away.
+        requests: range requests sent, redirects not counted.
+        retries: requests repeated after a fault.
+        refreshes: calls of the URL provider after the first.
+        error: why it FAILED.
+    """
+
+    path: Path
+    outcome: Outcome
+    size: int | None
+    elapsed: float
+    fetched: int = 0
+    requests: int = 0
+    retries: int = 0
+    refreshes: int = 0
+    error: Exception | None = None

@@ -1,0 +1,165 @@
+"""What a caller can set: frozen, keyword-only, validated when made. No environment is read here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
+
+from asyncdl.errors import OptionsError
+
+KIB = 1024
+MIB = 1024 * KIB
+GIB = 1024 * MIB
+
+#: Granularity in which the part size grows: the page size of the platforms that matter.
+PART_SIZE_STEP = 4096
+#: Most parts one object is cut into, as S3 multipart uploads have it (S3 user guide, "multipart upload limits").
+MAX_PARTS = 10_000
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise OptionsError(message)
+
+
+def _count(name: str, value: object, minimum: int = 1) -> None:
+    _require(
+        isinstance(value, int) and not isinstance(value, bool) and value >= minimum,
+        f"{name} must be a whole number of at least {minimum}, not {value!r}",
+    )
+
+
+def _seconds(name: str, value: object, *, zero: bool = False) -> None:
+    good = isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+    _require(
+        good and (value > 0 or (zero and value == 0)),  # type: ignore[operator]  # `good` proved the type
+        f"{name} must be a number of seconds {'of at least' if zero else 'greater than'} 0, not {value!r}",
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Options:
+    """How one download is carried out.
+
+    Memory: chunk data held at any time is at most `memory_bound` bytes, however large the file is; the process's own
+    footprint (interpreter, aiohttp, TLS) comes on top as a constant.
+
+    Args:
+        connections: range requests in flight at once.
+        part_size: bytes of one range request; None chooses by object size and connections. Grows in steps of 4096
+            when the object would need more than 10,000 parts.
+        parallel_threshold: objects smaller than this many bytes are fetched over one connection.
+        chunk_size: most bytes in one item of the queue.
+        queue_depth: most items in the queue between the fetchers and the writer.
+        reuse_window: seconds during which a URL just obtained is not renewed again unless it is known to be dead.
+        refresh_margin: seconds before its known expiry at which a URL is renewed early; for URLs that live less than
+            twenty times as long, one twentieth of their life.
+        max_redirects: redirects followed for one request.
+        preallocate: reserve the whole size on disk before the first byte, where the file system can.
+        proxy: proxy URL for every request; None takes it from the environment (see `use_environment`).
+        ca_file: PEM file of the certificate authorities to trust instead of the system's.
+        use_environment: honour HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE, SSL_CERT_DIR,
+            REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE.
+        user_agent: value of the User-Agent header; None sends `asyncdl/VERSION`.
+
+    Raises:
+        OptionsError: a value is out of its range.
+    """
+
+    connections: int = 8
+    part_size: int | None = None
+    parallel_threshold: int = 16 * MIB
+    chunk_size: int = 1 * MIB
+    queue_depth: int = 32
+    reuse_window: float = 5.0
+    refresh_margin: float = 5.0
+    max_redirects: int = 5
+    preallocate: bool = True
+    proxy: str | None = None
+    ca_file: str | Path | None = None
+    use_environment: bool = True
+    user_agent: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("connections", "chunk_size", "queue_depth"):
+            _count(name, getattr(self, name))
+        for name in ("parallel_threshold", "max_redirects"):
+            _count(name, getattr(self, name), minimum=0)
+        if self.part_size is not None:
+            _count("part_size", self.part_size)
+        _seconds("reuse_window", self.reuse_window, zero=True)
+        _seconds("refresh_margin", self.refresh_margin, zero=True)
+
+    @property
+    def memory_bound(self) -> int:
+        """Most bytes of chunk data held at once: `(queue_depth + connections) * chunk_size`."""
+        return (self.queue_depth + self.connections) * self.chunk_size
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Timeouts:
+    """Bounds on every wait, in seconds.
+
+    Args:
+        total: one wall-clock deadline over the whole operation: URL refreshes, retries, waiting in the queue, writing,
+            fsync and rename. None: no deadline. Only this one may end a download that makes progress.
+        connect: to establish one connection, TLS included.
+        response: from sending a request to the last byte of the response headers.
+        stall: without a single new byte of a body. Time spent waiting for our own disk does not count.
+        low_speed: `(bytes_per_second, seconds)`: a connection slower than this over the window is dropped and the
+            rest of its part asked for again. None: no lower bound.
+        refresh: for one refresh of the URL, the provider's second try included.
+
+    Raises:
+        OptionsError: a value is not a positive number.
+    """
+
+    total: float | None = None
+    connect: float = 10.0
+    response: float = 30.0
+    stall: float = 30.0
+    low_speed: tuple[float, float] | None = (1024.0, 30.0)
+    refresh: float = 30.0
+
+    def __post_init__(self) -> None:
+        for name in ("connect", "response", "stall", "refresh"):
+            _seconds(f"timeouts.{name}", getattr(self, name))
+        if self.total is not None:
+            _seconds("timeouts.total", self.total)
+        if self.low_speed is not None:
+            _require(
+                isinstance(self.low_speed, tuple) and len(self.low_speed) == 2,
+                f"timeouts.low_speed must be (bytes_per_second, seconds), not {self.low_speed!r}",
+            )
+            for value in self.low_speed:
+                _seconds("timeouts.low_speed", value)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Retry:
+    """When to try again after a fault that may pass.
+
+    Args:
+        attempts: requests for one part without a new byte before the download fails. A new byte starts the count anew.
+        base: seconds; the n-th wait is drawn evenly from 0 to `base * 2**n` ("full jitter", AWS Architecture Blog,
+            "Exponential Backoff And Jitter").
+        cap: most seconds such a wait may be drawn from.
+        budget: retries all fetchers of a download share; every request that brought a new byte gives one back.
+        retry_after_cap: most seconds waited because a server's Retry-After asked for it.
+
+    Raises:
+        OptionsError: a value is out of its range.
+    """
+
+    attempts: int = 10
+    base: float = 0.5
+    cap: float = 30.0
+    budget: int = 200
+    retry_after_cap: float = 120.0
+
+    def __post_init__(self) -> None:
+        _count("retry.attempts", self.attempts)
+        _count("retry.budget", self.budget, minimum=0)
+        for name in ("base", "cap", "retry_after_cap"):
+            _seconds(f"retry.{name}", getattr(self, name), zero=True)
