@@ -51,7 +51,7 @@ class Options:
             when the object would need more than 10,000 parts.
         parallel_threshold: objects smaller than this many bytes are fetched over one connection.
         chunk_size: most bytes in one item of the queue.
-        queue_depth: most items in the queue between the fetchers and the writer.
+        queue_depth: most items between the fetchers and the disk: in the queue, or with the writer. At least 2.
         reuse_window: seconds during which a URL just obtained is not renewed again unless it is known to be dead.
         refresh_margin: seconds before its known expiry at which a URL is renewed early; for URLs that live less than
             twenty times as long, one twentieth of their life.
@@ -82,8 +82,9 @@ class Options:
     user_agent: str | None = None
 
     def __post_init__(self) -> None:
-        for name in ("connections", "chunk_size", "queue_depth"):
+        for name in ("connections", "chunk_size"):
             _count(name, getattr(self, name))
+        _count("queue_depth", self.queue_depth, minimum=2)
         for name in ("parallel_threshold", "max_redirects"):
             _count(name, getattr(self, name), minimum=0)
         if self.part_size is not None:

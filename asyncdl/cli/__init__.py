@@ -1,0 +1,1 @@
+"""The command `asyncdl`: arguments, progress display, JSON events, exit codes; no downloading of its own."""

@@ -1,0 +1,105 @@
+"""Reading the values of options: sizes, seconds, counts, headers; pure, and the same for arguments and variables."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Final
+
+from asyncdl.errors import OptionsError
+from asyncdl.rules.urls import check_headers
+
+_UNITS: Final = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+#: Nineteen digits hold every file size there is; more only cost time.
+_SIZE: Final = re.compile(r"([0-9]{1,19})(?:([KMGT])(?:iB)?)?", re.IGNORECASE)
+_COUNT: Final = re.compile(r"[0-9]{1,9}")
+
+
+def size(text: str) -> int:
+    """`1048576`, `1024K`, `1M` or `1MiB`: bytes, units in powers of 1024.
+
+    Raises:
+        OptionsError: it is none of these.
+    """
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        msg = "must be bytes, or a whole number with K, M, G or T (powers of 1024)"
+        raise OptionsError(msg)
+    return int(match[1]) * _UNITS[(match[2] or "").upper()]
+
+
+def positive_size(text: str) -> int:
+    """As `size`, and more than 0.
+
+    Raises:
+        OptionsError: it is not.
+    """
+    if not (number := size(text)):
+        msg = "must be more than 0 bytes"
+        raise OptionsError(msg)
+    return number
+
+
+def seconds(text: str) -> float:
+    """Seconds, more than 0; a trailing `s` is allowed.
+
+    Raises:
+        OptionsError: it is no such number.
+    """
+    try:
+        number = float(text.strip().removesuffix("s"))
+    except ValueError:
+        number = 0.0
+    if not (math.isfinite(number) and number > 0):
+        msg = "must be a number of seconds greater than 0"
+        raise OptionsError(msg)
+    return number
+
+
+def natural(text: str) -> int:
+    """A whole number of at least 0.
+
+    Raises:
+        OptionsError: it is none.
+    """
+    if not _COUNT.fullmatch(text.strip()):
+        msg = "must be a whole number of at least 0"
+        raise OptionsError(msg)
+    return int(text)
+
+
+def count(text: str) -> int:
+    """A whole number of at least 1.
+
+    Raises:
+        OptionsError: it is none.
+    """
+    if not _COUNT.fullmatch(text.strip()) or not int(text):
+        msg = "must be a whole number of at least 1"
+        raise OptionsError(msg)
+    return int(text)
+
+
+def some_text(text: str) -> str:
+    """Text that is not blank.
+
+    Raises:
+        OptionsError: it is.
+    """
+    if not text.strip() or "\0" in text:
+        msg = "must not be empty"
+        raise OptionsError(msg)
+    return text
+
+
+def header(text: str) -> tuple[str, str]:
+    """`Name: value` as a pair.
+
+    Raises:
+        OptionsError: it cannot be sent. The value, which may be a token, is in no message.
+    """
+    name, colon, value = text.partition(":")
+    if not colon:
+        msg = "a header must look like 'Name: value'"
+        raise OptionsError(msg)
+    return check_headers([(name.strip(" \t"), value.strip(" \t"))])[0]

@@ -1,0 +1,76 @@
+"""Blocking calls in worker threads that are waited for, even by a task that is being cancelled.
+
+A descriptor closed under a running write could be another file's by the time the bytes land; so a cancelled task
+waits for its call to end, for as long as `GRACE`, and a call that takes longer owns what it uses until it ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+import anyio
+import anyio.to_thread
+
+T = TypeVar("T")
+
+#: Seconds a cancelled task waits for the blocking call that is under way.
+GRACE = 2.0
+
+
+class Worker:
+    """Runs one blocking call at a time; `close` runs after the last of them, at once or in its thread.
+
+    Args:
+        release: gives back what the calls use (a descriptor); called exactly once, from any thread.
+    """
+
+    def __init__(self, release: Callable[[], None]) -> None:
+        self._release = release
+        self._limiter = anyio.CapacityLimiter(1)
+        self._lock = threading.Lock()
+        self._running = 0
+        self._closed = False
+
+    async def run(self, call: Callable[[], T]) -> T:
+        """The result of `call`. A cancellation is raised after the call has ended, or after `GRACE` seconds."""
+        with self._lock:
+            self._running += 1
+        running = asyncio.ensure_future(anyio.to_thread.run_sync(self._guarded, call, limiter=self._limiter))
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            await _outwait(running)
+            raise
+
+    def _guarded(self, call: Callable[[], T]) -> T:
+        try:
+            return call()
+        finally:
+            with self._lock:
+                self._running -= 1
+                last = self._closed and not self._running
+            if last:
+                self._release()
+
+    def close(self) -> None:
+        """Release now if no call is running, else when the last one ends. Closing again does nothing."""
+        with self._lock:
+            now = not self._closed and not self._running
+            self._closed = True
+        if now:
+            self._release()
+
+
+async def _outwait(running: asyncio.Future[T]) -> None:
+    """Wait for a call whose task is cancelled already; further cancellations do not shorten the wait."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + GRACE
+    while not running.done() and (left := until - loop.time()) > 0:
+        with contextlib.suppress(asyncio.CancelledError):  # the caller raises the one that brought it here
+            await asyncio.wait({running}, timeout=left)
+    # What the call raises is of no interest any more, but must not be reported as never retrieved.
+    running.add_done_callback(lambda ended: None if ended.cancelled() else ended.exception() and None)

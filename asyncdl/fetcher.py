@@ -1,0 +1,256 @@
+"""One range-fetch coroutine: claims parts and brings their bytes to the queue, whatever it takes within bounds.
+
+Rule: a byte enters the queue only from a response that `judge` accepted, at the offset that response proved.
+Rule: a part goes on from the last byte that entered the queue; only a byte that is new resets its attempts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
+from typing import assert_never
+
+from asyncdl.edge.transport import Body, Response
+from asyncdl.errors import (
+    ConnectError,
+    DeadlineError,
+    ForbiddenError,
+    HttpStatusError,
+    IntegrityError,
+    RemoteChangedError,
+    ResponseMismatchError,
+    StallError,
+    TransferError,
+)
+from asyncdl.job import Job
+from asyncdl.model import Chunk, RemoteObject
+from asyncdl.refresher import Lease
+from asyncdl.rules.pace import Pace, PaceKeeper
+from asyncdl.rules.parts import Claim
+from asyncdl.rules.ranges import (
+    Accept,
+    Asked,
+    Changed,
+    Empty,
+    Mismatch,
+    RangeIgnored,
+    Refused,
+    Sequential,
+    WrongSize,
+    judge,
+)
+from asyncdl.rules.rejection import Refusal, RefusalKind, read_refusal
+from asyncdl.rules.retry import delay
+
+#: Bytes of an error body that are read: the largest seen are a few KiB (S3 echoes a whole canonical request).
+ERROR_BODY_LIMIT = 64 * 1024
+#: Attempts where repeating rarely helps: before any server was ever reached, and on answers to another question.
+_FIRST_CONTACT_ATTEMPTS = 4
+_MISMATCH_ATTEMPTS = 3
+_PHRASES = {int(status): status.phrase for status in HTTPStatus}
+_RENEWABLE = frozenset(
+    {RefusalKind.EXPIRED, RefusalKind.PRESUMED_EXPIRED, RefusalKind.CLOCK_SKEW, RefusalKind.AMBIGUOUS}
+)
+
+
+class _RangesIgnoredError(ResponseMismatchError):
+    """A server that serves ranges, or was thought to, sent the whole object."""
+
+
+class Fetcher:
+    """Works on one claim at a time until none is left."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+
+    async def run(self, claim: Claim | None = None) -> None:
+        """Fetch `claim`, if given, and then whatever the planner hands out.
+
+        Raises:
+            TransferError: a part could not be had.
+            RefreshError, IntegrityError, DeadlineError: as they say.
+        """
+        claim = claim or self._job.claim()
+        while claim is not None:
+            await self._fetch(claim)
+            claim = self._job.claim()
+
+    async def _fetch(self, claim: Claim) -> None:
+        attempts = 0
+        while not claim.done:
+            furthest = claim.furthest
+            try:
+                await self._request(claim)
+                attempts = 0
+            except TransferError as fault:
+                if claim.furthest > furthest:
+                    attempts = 0
+                    self._job.budget.refund()
+                attempts += 1
+                fault.part, fault.attempts = (claim.position, claim.stop), attempts
+                await self._back_off(fault, claim, attempts)
+
+    async def _back_off(self, fault: TransferError, claim: Claim, attempts: int) -> None:
+        """Wait for the next attempt, or raise `fault` if there is none."""
+        job = self._job
+        limit = job.retry.attempts
+        if isinstance(fault, ResponseMismatchError):
+            limit = min(limit, _MISMATCH_ATTEMPTS)
+        elif isinstance(fault, ConnectError) and job.remote is None:
+            limit = min(limit, _FIRST_CONTACT_ATTEMPTS)
+        if isinstance(fault, _RangesIgnoredError) and attempts >= limit:
+            job.go_sequential(claim)
+            return
+        if not fault.retryable or attempts >= limit or not job.budget.take():
+            raise fault
+        wait = delay(job.retry, attempts - 1, job.clock.jitter(), getattr(fault, "retry_after", None))
+        if job.deadline is not None and job.clock.monotonic() + wait >= job.deadline:
+            raise DeadlineError(
+                f"the server is to be asked again in {wait:.0f} s, which is past the deadline: {fault.message}"
+            ) from fault
+        job.counters.retries += 1
+        await job.clock.sleep(wait)
+
+    async def _request(self, claim: Claim) -> None:
+        """Ask once for the rest of a claim and take what comes."""
+        job = self._job
+        lease = await job.refresher.lease()
+        job.counters.requests += 1
+        async with job.transport.open(
+            lease.url, claim.position, claim.stop, headers=job.headers, home=job.refresher.home
+        ) as response:
+            job.refresher.note_date(response.headers.get("date"))
+            refusal = await self._take(response, claim, lease)
+        # After the connection has gone back: a renewal may take long, and many may wait for it.
+        if refusal is not None:
+            await self._refused(refusal, lease, redirected=response.hops > 0)
+
+    async def _take(self, response: Response, claim: Claim, lease: Lease) -> Refusal | None:
+        """Do what the verdict on a response says; a refusal is only read here."""
+        job = self._job
+        asked = Asked(claim.position, claim.stop, job.remote, job.declared_size)
+        match judge(response.status, response.headers, asked):
+            case Accept(part, remote):
+                await self._accept(remote, claim, lease)
+                await self._receive(response.body(part.start, part.stop), claim, lease)
+            case Sequential(remote):
+                job.go_sequential(claim)
+                await self._accept(remote, claim, lease)
+                await self._receive_whole(response, remote, claim, lease)
+            case RangeIgnored(remote) if job.sequential:
+                # The stream broke and cannot be taken up where it did: once more from the start.
+                await self._accept(remote, claim, lease)
+                claim.position = 0
+                await self._receive_whole(response, remote, claim, lease)
+            case RangeIgnored():
+                raise _RangesIgnoredError("the server ignored the range and sent the whole object", retryable=True)
+            case Empty():
+                await self._accept(RemoteObject(0), claim, lease)
+                claim.stop = claim.position
+            case Changed(why):
+                hint = "a renewed URL may name another object than the first one did" if lease.generation else None
+                raise RemoteChangedError(f"the remote object changed: {why}", hint=hint)
+            case WrongSize(why):
+                raise IntegrityError(why, hint="correct the size given, or leave it out")
+            case Mismatch(why, retryable):
+                raise ResponseMismatchError(why, retryable=retryable)
+            case Refused():
+                return await self._read_refusal(response, lease)
+            case never:
+                assert_never(never)
+        return None
+
+    async def _accept(self, remote: RemoteObject, claim: Claim, lease: Lease) -> None:
+        self._job.refresher.accepted(lease)
+        await self._job.learn(remote, claim)
+
+    async def _receive_whole(self, response: Response, remote: RemoteObject, claim: Claim, lease: Lease) -> None:
+        claim.stop = remote.size
+        await self._receive(response.body(0, remote.size), claim, lease)
+        # Without a size the framing alone says where the end is; the transport raises where it says otherwise.
+        claim.stop = claim.position
+
+    async def _receive(self, body: Body, claim: Claim, lease: Lease) -> None:
+        """Bring a body to the queue.
+
+        Raises:
+            StallError: the server sent nothing, or too little, while we were ready to take it.
+        """
+        watch = _Watch(self._job, body)
+        try:
+            async with watch.bound:
+                while (chunk := await body.receive()) is not None:
+                    await self._put(chunk, watch.keeper)
+                    self._job.refresher.brought(lease)
+                    self._job.counters.fetched += chunk.stop - claim.position
+                    claim.advance(chunk.stop)
+        except TimeoutError as error:
+            if not watch.bound.expired():
+                raise
+            raise watch.fault() from error
+        finally:
+            watch.stop()
+
+    async def _put(self, chunk: Chunk, keeper: PaceKeeper) -> None:
+        queue = self._job.queue
+        if queue.full():
+            keeper.park()
+            await queue.put(chunk)
+            keeper.unpark()
+        else:
+            queue.put_nowait(chunk)
+
+    async def _read_refusal(self, response: Response, lease: Lease) -> Refusal:
+        job = self._job
+        return read_refusal(
+            status=response.status,
+            headers=response.headers,
+            body=await response.excerpt(ERROR_BODY_LIMIT),
+            url=lease.url.url,
+            expires_at=job.refresher.expires_at,
+            worked=job.refresher.worked(lease),
+            first=job.remote is None,
+        )
+
+    async def _refused(self, refusal: Refusal, lease: Lease, *, redirected: bool) -> None:
+        """Renew the URL where that may help, else raise what the refusal means."""
+        if refusal.kind in _RENEWABLE and await self._job.refresher.rejected(lease, refusal, redirected=redirected):
+            return
+        words = f": {refusal.excerpt}" if refusal.excerpt else ""
+        kind = ForbiddenError if refusal.kind is RefusalKind.FORBIDDEN else HttpStatusError
+        raise kind(
+            f"the server answered {refusal.status} {_PHRASES.get(refusal.status, '')}".rstrip() + words,
+            status=refusal.status,
+            body_excerpt=refusal.excerpt,
+            hint=refusal.hint,
+            retry_after=refusal.retry_after,
+            retryable=refusal.kind is RefusalKind.TRANSIENT or refusal.kind in _RENEWABLE,
+        )
+
+
+class _Watch:
+    """Looks at a body every now and then, and ends the wait for it when the server is to blame."""
+
+    def __init__(self, job: Job, body: Body) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._timeouts, self._body = job.timeouts, body
+        self.keeper = PaceKeeper(job.timeouts.stall, job.timeouts.low_speed, self._loop.time())
+        self.bound = asyncio.timeout(None)
+        self._pace = Pace.ALIVE
+        self._timer = self._loop.call_later(self.keeper.interval, self._look)
+
+    def _look(self) -> None:
+        self._pace = self.keeper.sample(self._loop.time(), self._body.received)
+        if self._pace is Pace.ALIVE:
+            self._timer = self._loop.call_later(self.keeper.interval, self._look)
+        else:
+            self.bound.reschedule(self._loop.time())
+
+    def stop(self) -> None:
+        self._timer.cancel()
+
+    def fault(self) -> StallError:
+        if self._pace is Pace.STALLED or self._timeouts.low_speed is None:
+            return StallError(f"the server sent nothing for {self._timeouts.stall:g} s", retryable=True)
+        rate, seconds = self._timeouts.low_speed
+        return StallError(f"the server sent less than {rate:g} bytes/s for {seconds:g} s", retryable=True)

@@ -1,0 +1,92 @@
+"""What the tasks of one download share: its settings, its parts, the queue, and what has been learnt of the object."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from asyncdl.edge.clock import Clock
+from asyncdl.edge.transport import Transport
+from asyncdl.model import Chunk, HeaderPairs, RemoteObject
+from asyncdl.options import Options, Retry, Timeouts
+from asyncdl.refresher import UrlRefresher
+from asyncdl.rules.parts import Claim, Planner
+from asyncdl.rules.retry import RetryBudget
+
+#: Queue items that the writer takes to the disk in one go, as a share of `Options.queue_depth`; the queue has the rest.
+_WRITE_SHARE = 4
+
+
+@dataclass(slots=True)
+class Counters:
+    """What `Result` reports."""
+
+    fetched: int = 0
+    requests: int = 0
+    retries: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class Job:
+    """One download in progress.
+
+    Attributes:
+        declared_size: what the caller says the object's size is.
+        deadline: on the monotonic clock, or None.
+        on_remote: told once, with the claim it came for, when the first response says what the object is.
+        remote: what the object is, or None before that.
+        planner: hands out the parts, once there is a size to cut.
+        sequential: one stream serves the whole object; no other fetcher runs.
+        fetchers: their tasks.
+    """
+
+    options: Options
+    timeouts: Timeouts
+    retry: Retry
+    clock: Clock
+    transport: Transport
+    refresher: UrlRefresher
+    headers: HeaderPairs
+    declared_size: int | None
+    deadline: float | None
+    on_remote: Callable[[RemoteObject, Claim], Awaitable[None]]
+    queue: asyncio.Queue[Chunk | None] = field(init=False)
+    budget: RetryBudget = field(init=False)
+    remote: RemoteObject | None = None
+    planner: Planner | None = None
+    sequential: bool = False
+    fetchers: list[asyncio.Task[None]] = field(default_factory=list)
+    counters: Counters = field(default_factory=Counters)
+
+    def __post_init__(self) -> None:
+        self.queue = asyncio.Queue(self.options.queue_depth - self.write_batch)
+        self.budget = RetryBudget(self.retry.budget)
+
+    @property
+    def write_batch(self) -> int:
+        """Most chunks the writer holds at a time."""
+        return max(1, self.options.queue_depth // _WRITE_SHARE)
+
+    def claim(self) -> Claim | None:
+        """The next part for an idle fetcher."""
+        return self.planner.claim() if self.planner else None
+
+    async def learn(self, remote: RemoteObject, claim: Claim) -> None:
+        """An accepted response said what the object is."""
+        first, self.remote = self.remote is None, remote
+        if first:
+            await self.on_remote(remote, claim)
+
+    def go_sequential(self, claim: Claim) -> None:
+        """Let `claim` be the whole object, and its fetcher the only one."""
+        if self.sequential:
+            return
+        self.sequential = True
+        claim.start = claim.position = 0
+        claim.stop = self.remote.size if self.remote else self.declared_size
+        if self.planner:
+            self.planner.close()
+        for task in self.fetchers:
+            if task is not asyncio.current_task():
+                task.cancel()

@@ -1,0 +1,104 @@
+"""Telling the caller how far a download is: a callback at intervals, or a stream of events."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from typing import TypeAlias
+
+from asyncdl.edge.clock import Clock
+from asyncdl.model import Phase, Progress
+from asyncdl.rules.meter import Meter, eta
+
+ProgressCallback: TypeAlias = Callable[[Progress], object]
+
+#: Seconds between two calls: often enough for a smooth bar, seldom enough to cost nothing.
+INTERVAL = 0.1
+
+_logger = logging.getLogger("asyncdl")
+
+
+class Reporter:
+    """Calls back every `INTERVAL` seconds, and once when the download has ended, however it ended.
+
+    A callback that raises is reported to the log once and does not disturb the download.
+
+    Args:
+        state: gives `(done, total, retries, refreshes)` at the moment.
+    """
+
+    def __init__(
+        self,
+        callback: ProgressCallback | None,
+        state: Callable[[], tuple[int, int | None, int, int]],
+        clock: Clock,
+    ) -> None:
+        self._callback, self._state, self._clock = callback, state, clock
+        self._began = clock.monotonic()
+        self._meter = Meter(self._began)
+        self._complained = False
+
+    async def run(self) -> None:
+        """Report until cancelled."""
+        while self._callback is not None:
+            self.report(Phase.DOWNLOADING)
+            await asyncio.sleep(INTERVAL)
+
+    def report(self, phase: Phase) -> None:
+        """Report once."""
+        if self._callback is None:
+            return
+        now = self._clock.monotonic()
+        done, total, retries, refreshes = self._state()
+        rate = self._meter.add(now, done)
+        elapsed = now - self._began
+        if phase is Phase.FINISHED and elapsed > 0:
+            rate = done / elapsed
+        progress = Progress(
+            done=done,
+            total=total,
+            rate=rate,
+            eta=eta(done, total, rate),
+            elapsed=elapsed,
+            retries=retries,
+            refreshes=refreshes,
+            phase=phase,
+        )
+        try:
+            self._callback(progress)
+        except Exception as error:  # noqa: BLE001  # a display must not cost anybody a file
+            if not self._complained:
+                self._complained = True
+                _logger.warning("the progress callback raised %s; the download goes on", type(error).__name__)
+
+
+class ProgressStream:
+    """Progress as an async iterator: give it as `on_progress` and iterate over it elsewhere.
+
+    Keeps only the latest event, so that a slow reader costs no memory; ends after the event whose phase is FINISHED
+    or FAILED.
+
+        events = asyncdl.ProgressStream()
+        task = asyncio.create_task(asyncdl.download(url, "model.bin", on_progress=events))
+        async for progress in events:
+            print(progress.done, progress.total)
+        result = await task
+    """
+
+    def __init__(self) -> None:
+        self._latest: Progress | None = None
+        self._news = asyncio.Event()
+
+    def __call__(self, progress: Progress) -> None:
+        self._latest = progress
+        self._news.set()
+
+    async def __aiter__(self) -> AsyncIterator[Progress]:
+        phase = Phase.DOWNLOADING
+        while phase is Phase.DOWNLOADING:
+            await self._news.wait()
+            self._news.clear()
+            assert self._latest is not None  # noqa: S101  # set before the event is
+            phase = self._latest.phase
+            yield self._latest

@@ -1,0 +1,273 @@
+"""The one owner of the URL: who needs it asks here, and however many find it dead, it is renewed once.
+
+Rule: a URL is known by its generation. Whoever reports an older one gets the present one and costs no call.
+Rule: a renewed URL has to serve something before the next may be asked for; how often it need not is bounded.
+Rule: the lock is held only while the provider runs, which has a deadline; a holder that is cancelled leaves everything
+as it was, and the next in line calls the provider itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Iterator
+from dataclasses import dataclass
+
+import anyio
+import anyio.to_thread
+
+from asyncdl.edge.clock import Clock
+from asyncdl.errors import ForbiddenError, OptionsError, RefreshError, TransferError, UrlExpiredError
+from asyncdl.model import SignedUrl, Source
+from asyncdl.options import Options, Timeouts
+from asyncdl.rules.expiry import expires_at, parse_http_date
+from asyncdl.rules.redaction import redact_text
+from asyncdl.rules.rejection import Refusal, RefusalKind
+from asyncdl.rules.urls import Origin, check_headers, check_url, origin_of
+
+#: Renewed URLs in a row that may turn out dead before they served a byte. One where the server never said "expired":
+#: a second URL that is refused in the same words is forbidden.
+_BARREN_REFRESHES = {
+    RefusalKind.EXPIRED: 2,
+    RefusalKind.PRESUMED_EXPIRED: 2,
+    RefusalKind.CLOCK_SKEW: 1,
+    RefusalKind.AMBIGUOUS: 1,
+}
+#: Fewest seconds between two calls of a provider, whatever the server says of its URLs.
+_SHORTEST_INTERVAL = 1.0
+#: Seconds before a provider that raised is asked once more.
+_SECOND_TRY_AFTER = 0.5
+#: A URL's early renewal takes at most this share of its life.
+_MARGIN_SHARE = 1 / 20
+#: Characters kept of what a provider's exception says.
+_LONGEST_WORDS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A URL to send requests to, and which one it is."""
+
+    url: SignedUrl
+    generation: int
+
+
+class UrlRefresher:
+    """Hands out leases; `refreshes` counts the provider's calls after the first."""
+
+    def __init__(self, source: Source, options: Options, timeouts: Timeouts, clock: Clock) -> None:
+        self._options, self._timeouts, self._clock = options, timeouts, clock
+        self._provider = None if isinstance(source, str | SignedUrl) else source
+        self._lock = asyncio.Lock()
+        self._lease: Lease | None = None
+        self._expires_at: float | None = None
+        self._margin: float | None = None
+        self._obtained = 0.0
+        self._server_ahead: float | None = None
+        self._worked = self._brought = False
+        self._barren = 0
+        self._home: Origin | None = None
+        self.refreshes = 0
+        if self._provider is None:
+            self._adopt(_checked(source))
+        elif not callable(self._provider):
+            raise OptionsError(f"a source is a URL or a callable, not {type(source).__name__}")
+
+    @property
+    def home(self) -> Origin:
+        """The origin of the first URL: the only one the caller's headers go to."""
+        assert self._home is not None  # noqa: S101  # asked only with a lease in hand
+        return self._home
+
+    @property
+    def expires_at(self) -> float | None:
+        """When the present URL dies, as far as it or its provider says, in seconds since the epoch."""
+        return self._expires_at
+
+    def worked(self, lease: Lease) -> bool:
+        """Whether a request to this lease has been accepted."""
+        return lease != self._lease or self._worked
+
+    def accepted(self, lease: Lease) -> None:
+        """A request to this lease was answered with the object."""
+        if lease == self._lease:
+            self._worked = True
+
+    def brought(self, lease: Lease) -> None:
+        """A body byte came over this lease."""
+        if lease == self._lease:
+            self._brought, self._barren = True, 0
+
+    def note_date(self, date: str | None) -> None:
+        """Learn from a response's Date what the server's clock says; ours is compared with nothing."""
+        there = parse_http_date(date)
+        if there is not None:
+            self._server_ahead = there - self._clock.monotonic()
+            self._set_margin()
+
+    async def lease(self) -> Lease:
+        """The URL for a new request, renewed first if there is none yet or it is about to die.
+
+        Raises:
+            RefreshError: the provider failed.
+        """
+        lease = self._lease
+        if lease is not None and not self._dying():
+            return lease
+        async with self._lock:
+            if self._lease is None or (self._lease == lease and self._dying()):
+                await self._renew(lease, refused=False)
+            assert self._lease is not None  # noqa: S101  # `_renew` sets it or raises
+            return self._lease
+
+    async def rejected(self, lease: Lease, refusal: Refusal, *, redirected: bool) -> bool:
+        """A server refused this lease. True: there is another one now; False: try the same one again, but not at once.
+
+        Args:
+            redirected: the refusal came from the target of a redirect; asking the same URL again gets a new target.
+
+        Raises:
+            ForbiddenError: a renewed URL was refused in the same way, or there is no way to renew it.
+            UrlExpiredError: it expired, and cannot be renewed, or too many renewed ones were dead on arrival.
+            RefreshError: the provider failed, or returned the URL that was refused.
+        """
+        async with self._lock:
+            if self._lease != lease:
+                return True
+            if self._worked and refusal.kind is RefusalKind.PRESUMED_EXPIRED and self._young() and not self._dead():
+                return False
+            if not self._brought:
+                self._barren += 1
+            if self._barren > _BARREN_REFRESHES[refusal.kind] or (self._provider is None and not redirected):
+                raise self._gave_up(refusal)
+            if self._provider is None:
+                self._adopt(lease.url)
+            else:
+                await self._renew(lease, refused=True)
+            return True
+
+    def _gave_up(self, refusal: Refusal) -> TransferError:
+        kinds = {RefusalKind.AMBIGUOUS: ForbiddenError, RefusalKind.CLOCK_SKEW: ForbiddenError}
+        kind: type[ForbiddenError | UrlExpiredError] = kinds.get(refusal.kind, UrlExpiredError)
+        words = f": {refusal.excerpt}" if refusal.excerpt else ""
+        what = "refused" if kind is ForbiddenError else "expired"
+        after = f" after {self.refreshes} refreshes" if self.refreshes else ""
+        return kind(
+            f"the URL is {what}{after} (status {refusal.status}{words})",
+            status=refusal.status,
+            body_excerpt=refusal.excerpt,
+            hint=refusal.hint,
+        )
+
+    def _server_now(self) -> float | None:
+        """The server's idea of now; it runs on with the monotonic clock, so that a jump of ours changes nothing."""
+        return None if self._server_ahead is None else self._server_ahead + self._clock.monotonic()
+
+    def _young(self) -> bool:
+        return self._clock.monotonic() - self._obtained < self._options.reuse_window
+
+    def _dead(self) -> bool:
+        now = self._server_now()
+        return now is not None and self._expires_at is not None and now >= self._expires_at
+
+    def _dying(self) -> bool:
+        now = self._server_now()
+        if self._provider is None or self._expires_at is None or now is None:
+            return False
+        return self._dead() or (now >= self._expires_at - (self._margin or 0.0) and not self._young())
+
+    async def _renew(self, old: Lease | None, *, refused: bool) -> None:
+        """Call the provider; the lock is held."""
+        if old is not None:
+            self.refreshes += 1
+            pause = self._obtained + _SHORTEST_INTERVAL - self._clock.monotonic()
+            if pause > 0:
+                await self._clock.sleep(pause)
+        answer = await self._ask(old.url if old else None)
+        try:
+            url = _checked(answer)
+        except OptionsError as error:
+            raise RefreshError(f"the URL provider returned something unusable: {error.message}") from None
+        if old is not None and old.url.url.startswith("https:") and not url.url.startswith("https:"):
+            raise RefreshError("the URL provider returned an http URL after an https one")
+        same = old is not None and url.url == old.url.url
+        if same and refused:
+            raise RefreshError("the URL provider returned the same URL that was refused")
+        self._adopt(url)
+        if self._dead():
+            raise RefreshError("the URL provider returned a URL that has already expired")
+
+    async def _ask(self, rejected: SignedUrl | None) -> object:
+        """What the provider returns, on its second try if the first raises, all inside one bound."""
+        bound = asyncio.timeout(self._timeouts.refresh)
+        fault: Exception | None = None
+        try:
+            async with bound:
+                try:
+                    return await self._call(rejected)
+                except Exception as error:  # noqa: BLE001  # a stranger's code: anything may come
+                    fault = error
+                await self._clock.sleep(_SECOND_TRY_AFTER)
+                return await self._call(rejected)
+        except Exception as error:  # noqa: BLE001
+            if not bound.expired():
+                fault = error
+        raise _refresh_error(fault, rejected, self._timeouts.refresh if bound.expired() else None)
+
+    async def _call(self, rejected: SignedUrl | None) -> object:
+        provider = self._provider
+        assert provider is not None  # noqa: S101  # nothing is renewed without one
+        if inspect.iscoroutinefunction(provider) or inspect.iscoroutinefunction(getattr(provider, "__call__", None)):  # noqa: B004
+            return await provider(rejected)  # type: ignore[misc]
+        # A plain function may block for as long as it likes: not on the loop, and not past the deadline.
+        answer = await anyio.to_thread.run_sync(
+            provider, rejected, abandon_on_cancel=True, limiter=anyio.CapacityLimiter(1)
+        )
+        return await answer if isinstance(answer, Awaitable) else answer
+
+    def _adopt(self, url: SignedUrl) -> None:
+        self._lease = Lease(url, 0 if self._lease is None else self._lease.generation + 1)
+        self._home = self._home or origin_of(url.url)
+        self._worked = self._brought = False
+        self._obtained = self._clock.monotonic()
+        self._expires_at = url.expires_at if url.expires_at is not None else expires_at(url.url)
+        self._margin = None
+        self._set_margin()
+
+    def _set_margin(self) -> None:
+        now = self._server_now()
+        if self._margin is None and self._expires_at is not None and now is not None:
+            self._margin = min(self._options.refresh_margin, max(0.0, self._expires_at - now) * _MARGIN_SHARE)
+
+
+def _checked(answer: object) -> SignedUrl:
+    """A `SignedUrl` whose URL and headers can be sent; OptionsError where they cannot."""
+    url = answer if isinstance(answer, SignedUrl) else SignedUrl(answer)  # type: ignore[arg-type]  # checked next
+    return SignedUrl(check_url(url.url), url.expires_at, check_headers(url.headers))
+
+
+def _refresh_error(fault: Exception | None, rejected: SignedUrl | None, timeout: float | None) -> RefreshError:
+    secrets = [rejected.url] if rejected else []
+    words = ""
+    if fault is not None:
+        text = redact_text(str(fault)[:_LONGEST_WORDS], *secrets)
+        words = text if isinstance(fault, RefreshError) else f"{type(fault).__name__}: {text}".rstrip(": ")
+    hint = getattr(fault, "hint", None)
+    if timeout is not None:
+        words = f"no answer within {timeout:g} s" + (f", after {words}" if words else "")
+        hint = "raise Timeouts.refresh (--refresh-timeout) if it needs longer"
+    error = RefreshError(f"the URL provider failed: {words}", hint=hint)
+    if fault is not None and all(redact_text(str(link), *secrets) == str(link) for link in _chain(fault)):
+        error.__cause__ = fault
+    return error
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """An exception and all that a traceback of it would show."""
+    seen: list[BaseException] = []
+    queue: list[BaseException | None] = [error]
+    while queue:
+        link = queue.pop()
+        if link is not None and link not in seen:
+            seen.append(link)
+            queue += [link.__cause__, link.__context__]
+    return iter(seen)

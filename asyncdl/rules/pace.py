@@ -1,0 +1,70 @@
+"""Whether a connection is alive: no byte for too long, or too few over a window. Samples in, a verdict out.
+
+Rule: only time in which the server could have sent counts. Time parked in our own queue does not, and a sample that
+comes late (a blocked loop, a suspended machine) counts for no more than twice the interval between samples.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import deque
+
+
+class Pace(enum.Enum):
+    """What the samples say about a connection."""
+
+    ALIVE = "alive"
+    STALLED = "stalled"
+    SLOW = "slow"
+
+
+class PaceKeeper:
+    """Judges one response body.
+
+    Args:
+        stall: seconds without a byte that make it STALLED.
+        low_speed: `(bytes_per_second, seconds)`; fewer bytes than that over a full window make it SLOW. None: never.
+        now: any monotonic clock, in seconds.
+    """
+
+    def __init__(self, stall: float, low_speed: tuple[float, float] | None, now: float) -> None:
+        window = low_speed[1] if low_speed else stall
+        self.interval = min(1.0, stall / 4, window / 4)
+        self._stall, self._low_speed = stall, low_speed
+        self._last_sample, self._last_received = now, 0
+        self._quiet = self._active = 0.0
+        self._window: deque[tuple[float, int]] = deque([(0.0, 0)])
+        self._parked_since_sample = False
+        self.parked = False
+
+    def park(self) -> None:
+        """Our own queue is full from now on: the server is not to blame."""
+        self.parked = self._parked_since_sample = True
+
+    def unpark(self) -> None:
+        self.parked = False
+
+    def sample(self, now: float, received: int) -> Pace:
+        """The verdict at `now`, when `received` bytes of the body have arrived in all. Call every `interval` seconds."""
+        elapsed = min(now - self._last_sample, 2 * self.interval)
+        fresh = received - self._last_received
+        self._last_sample, self._last_received = now, received
+        parked, self._parked_since_sample = self._parked_since_sample, self.parked
+        if parked:
+            self._quiet = 0.0
+        else:
+            self._active += elapsed
+            self._quiet = 0.0 if fresh else self._quiet + elapsed
+        if self._quiet >= self._stall:
+            return Pace.STALLED
+        return Pace.SLOW if self._too_slow(received) else Pace.ALIVE
+
+    def _too_slow(self, received: int) -> bool:
+        if self._low_speed is None:
+            return False
+        rate, seconds = self._low_speed
+        while len(self._window) > 1 and self._window[1][0] <= self._active - seconds:
+            self._window.popleft()
+        began, before = self._window[0]
+        self._window.append((self._active, received))
+        return self._active - began >= seconds and received - before < rate * (self._active - began)

@@ -1,0 +1,128 @@
+"""From a size to the range requests that fetch it, and back: what has been written and what is missing.
+
+Rule: parts are disjoint, in order, and cover the span exactly; none is listed before it is claimed.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from asyncdl.model import Part
+from asyncdl.options import MAX_PARTS, MIB, PART_SIZE_STEP
+
+#: Without a wish from the caller: small enough that every connection gets several parts, large enough that the wait
+#: for a response's first byte is a small share of the part.
+SMALLEST_DEFAULT_PART = 8 * MIB
+LARGEST_DEFAULT_PART = 64 * MIB
+PARTS_PER_CONNECTION = 4
+
+
+def choose_part_size(size: int, *, connections: int, wanted: int | None = None) -> int:
+    """Bytes per part for an object of `size` bytes: `wanted`, or a default; larger where 10,000 parts would not do.
+
+    A grown part size is the smallest multiple of 4096 with which at most 10,000 parts cover the object.
+    """
+    if wanted is None:
+        share = size // (connections * PARTS_PER_CONNECTION)
+        share -= share % PART_SIZE_STEP
+        wanted = min(max(share, SMALLEST_DEFAULT_PART), LARGEST_DEFAULT_PART)
+    if wanted * MAX_PARTS >= size:
+        return wanted
+    return -(-size // (MAX_PARTS * PART_SIZE_STEP)) * PART_SIZE_STEP
+
+
+@dataclass(slots=True)
+class Claim:
+    """A part that one fetcher is working on: `[start, stop)`, `stop` None while nobody knows where the object ends.
+
+    `position` is the next byte to receive. It falls back when a stream without ranges starts again; `furthest` does
+    not, and only a byte beyond it is progress.
+    """
+
+    start: int
+    stop: int | None
+    position: int = -1
+    furthest: int = -1
+
+    def __post_init__(self) -> None:
+        self.position = max(self.position, self.start)
+        self.furthest = max(self.furthest, self.position)
+
+    @property
+    def done(self) -> bool:
+        return self.stop is not None and self.position >= self.stop
+
+    def advance(self, position: int) -> None:
+        """All bytes before `position` have been received."""
+        self.position = position
+        self.furthest = max(self.furthest, position)
+
+
+class Planner:
+    """Hands out the parts of `span` one at a time, in order."""
+
+    def __init__(self, span: Part, part_size: int) -> None:
+        self._next, self._stop, self._part_size = span.start, span.stop, part_size
+
+    def claim(self) -> Claim | None:
+        """The next part nobody has claimed, or None when all are taken."""
+        if self._next >= self._stop:
+            return None
+        claim = Claim(self._next, min(self._next + self._part_size, self._stop))
+        self._next = claim.start + self._part_size
+        return claim
+
+    @property
+    def unclaimed(self) -> int:
+        """How many parts are still to be claimed."""
+        return max(0, -(-(self._stop - self._next) // self._part_size))
+
+    def close(self) -> None:
+        """Hand out nothing more."""
+        self._stop = self._next
+
+
+class Coverage:
+    """The set of offsets that have been written, as disjoint half-open spans.
+
+    Parts are claimed in order and each grows from its start, so there are never many more spans than connections.
+    """
+
+    def __init__(self) -> None:
+        self._starts: list[int] = []
+        self._stops: list[int] = []
+
+    def add(self, start: int, stop: int) -> int:
+        """Mark `[start, stop)` as written; the number of bytes that were not before."""
+        if start >= stop:
+            return 0
+        first = bisect_left(self._stops, start)
+        last = bisect_right(self._starts, stop)
+        known = sum(
+            max(0, min(stop, self._stops[index]) - max(start, self._starts[index])) for index in range(first, last)
+        )
+        if first < last:
+            merged = (min(start, self._starts[first]), max(stop, self._stops[last - 1]))
+        else:
+            merged = (start, stop)
+        self._starts[first:last] = [merged[0]]
+        self._stops[first:last] = [merged[1]]
+        return stop - start - known
+
+    @property
+    def spans(self) -> list[Part]:
+        return [Part(*span) for span in zip(self._starts, self._stops, strict=True)]
+
+    def missing(self, size: int) -> Iterator[Part]:
+        """The spans of `[0, size)` that have not been written."""
+        position = 0
+        for start, stop in zip(self._starts, self._stops, strict=True):
+            if start >= size:
+                break
+            if position < start:
+                yield Part(position, start)
+            position = max(position, stop)
+        if position < size:
+            yield Part(position, size)

@@ -1,0 +1,274 @@
+"""Range requests and their answers: RFC 9110 section 14, and what a response to one is worth.
+
+Rule: this is the only module that knows HTTP's inclusive byte positions; everything else is half-open.
+Rule: no response is worth writing unless it proves which bytes of which object it carries.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from asyncdl.errors import ResponseMismatchError
+from asyncdl.model import Headers, Part, RemoteObject
+
+#: Offsets beyond a signed 64-bit file position are no file's.
+MAX_SIZE = 2**63 - 1
+
+# RFC 9110 section 14.4: range-unit SP ( first "-" last "/" ( complete / "*" ) | "*/" complete ).
+# Range units are case-insensitive (section 14.1); 19 digits hold MAX_SIZE.
+_CONTENT_RANGE = re.compile(
+    r"bytes (?:(?P<first>[0-9]{1,19})-(?P<last>[0-9]{1,19})/(?:(?P<total>[0-9]{1,19})|\*)|\*/(?P<size>[0-9]{1,19}))",
+    re.IGNORECASE | re.ASCII,
+)
+_DIGITS = re.compile(r"[0-9]{1,19}", re.ASCII)
+# RFC 9110 section 8.8.3: entity-tag = [ "W/" ] DQUOTE *etagc DQUOTE.
+_STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e\x80-\U0010ffff]*"')
+
+
+def range_header(start: int, stop: int | None) -> str:
+    """The Range header's value for `[start, stop)`, or from `start` to the end."""
+    return f"bytes={start}-" if stop is None else f"bytes={start}-{stop - 1}"
+
+
+@dataclass(frozen=True, slots=True)
+class ContentRange:
+    """A parsed Content-Range: `part` is None for an unsatisfied range, `total` is None for `*`."""
+
+    part: Part | None
+    total: int | None
+
+
+def parse_content_range(value: str) -> ContentRange:
+    """Read a Content-Range header's value.
+
+    Raises:
+        ResponseMismatchError: it is not one, its positions are impossible, or its unit is not bytes.
+    """
+    match = _CONTENT_RANGE.fullmatch(value.strip(" \t"))
+    if match is None:
+        raise ResponseMismatchError("the response has a malformed Content-Range", retryable=True)
+    if match["size"] is not None:
+        return ContentRange(None, _bounded(int(match["size"])))
+    first, last = int(match["first"]), int(match["last"])
+    total = None if match["total"] is None else _bounded(int(match["total"]))
+    if last < first or last >= (MAX_SIZE if total is None else total):
+        raise ResponseMismatchError("the response has an impossible Content-Range", retryable=True)
+    return ContentRange(Part(first, last + 1), total)
+
+
+def _bounded(number: int) -> int:
+    if number > MAX_SIZE:
+        raise ResponseMismatchError("the response names a size beyond 2**63 bytes", retryable=True)
+    return number
+
+
+@dataclass(frozen=True, slots=True)
+class Accept:
+    """206: the body is exactly `part` of `remote`."""
+
+    part: Part
+    remote: RemoteObject
+
+
+@dataclass(frozen=True, slots=True)
+class Sequential:
+    """200: the body is the whole object from its first byte; `remote.size` is None where only the end will tell."""
+
+    remote: RemoteObject
+
+
+@dataclass(frozen=True, slots=True)
+class RangeIgnored:
+    """200 to a range that starts later: a true answer, of no use at that offset."""
+
+    remote: RemoteObject
+
+
+@dataclass(frozen=True, slots=True)
+class Empty:
+    """The object has no bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """The response belongs to another object or version."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class WrongSize:
+    """The object is not of the size that the caller declared."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """The response does not answer the request."""
+
+    why: str
+    retryable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Not a response about bytes at all: its body says why."""
+
+
+Verdict: TypeAlias = Accept | Sequential | RangeIgnored | Empty | Changed | WrongSize | Mismatch | Refused
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What was asked for and what is known: `[start, stop)`, stop None for "to the end"."""
+
+    start: int
+    stop: int | None
+    remote: RemoteObject | None = None
+    declared_size: int | None = None
+
+
+def judge(status: int, headers: Headers, asked: Asked) -> Verdict:
+    """What a response to the range request `asked` may be used for.
+
+    Never raises: whatever cannot be understood is a `Mismatch` or `Refused`.
+    """
+    match status:
+        case 200 | 206:
+            return _coding_fault(headers) or (_judge_whole if status == 200 else _judge_partial)(headers, asked)
+        case 416:
+            return _judge_unsatisfied(headers, asked)
+        case 412:
+            return Changed("the server says the object changed (412 Precondition Failed)")
+        case _ if status < 400 and status != 308:
+            return Mismatch(f"the server answered a range request with status {status}", retryable=False)
+        case _:
+            return Refused()
+
+
+def _coding_fault(headers: Headers) -> Mismatch | None:
+    """A body in any coding is another object: ranges count encoded bytes (RFC 9110 section 8.4)."""
+    codings = [*headers.all("content-encoding"), *headers.all("transfer-encoding")]
+    for coding in ",".join(codings).split(","):
+        if coding.strip().lower() not in {"", "identity", "chunked"}:
+            return Mismatch("the server encoded the body although identity was asked for", retryable=False)
+    return None
+
+
+def _judge_partial(headers: Headers, asked: Asked) -> Verdict:
+    fields = set(headers.all("content-range"))
+    if (headers.get("content-type") or "").lower().startswith("multipart/byteranges"):
+        return Mismatch("the server answered a single range with multipart/byteranges", retryable=False)
+    if len(fields) != 1:
+        return Mismatch(f"206 with {len(fields) or 'no'} Content-Range", retryable=True)
+    try:
+        content_range = parse_content_range(fields.pop())
+        length = content_length(headers)
+    except ResponseMismatchError as error:
+        return Mismatch(error.message, retryable=True)
+    part = content_range.part
+    if part is None or part.start != asked.start or (asked.stop is not None and part.stop > asked.stop):
+        got = "no range" if part is None else f"bytes {part.start} to {part.stop}"
+        return Mismatch(f"asked for {_span(asked)}, got {got}", retryable=True)
+    if length is not None and length != part.length:
+        return Mismatch(f"Content-Length {length} on a range of {part.length} bytes", retryable=True)
+    known = asked.remote.size if asked.remote else None
+    total = content_range.total if content_range.total is not None else (known or asked.declared_size)
+    if total is None or part.stop > total:
+        return Mismatch("the server does not say how large the object is", retryable=False)
+    different = _same_object(headers, asked, total)
+    if different is not None:
+        return different
+    if asked.remote is not None and asked.remote.etag is not None and strong_etag(headers) is None:
+        return Mismatch("the response lacks the entity tag that earlier ones had", retryable=True)
+    return Accept(part, _remote(headers, asked, total))
+
+
+def _judge_whole(headers: Headers, asked: Asked) -> Verdict:
+    try:
+        length = content_length(headers)
+    except ResponseMismatchError as error:
+        return Mismatch(error.message, retryable=False)
+    chunked = "chunked" in ",".join(headers.all("transfer-encoding")).lower()
+    if chunked:
+        length = None  # RFC 9112 section 6.3: Transfer-Encoding overrides Content-Length
+    size = length if length is not None else asked.declared_size
+    if size is None and not chunked:
+        return Mismatch(
+            "neither Content-Length nor chunks: the end of the body could not be told from a broken connection",
+            retryable=False,
+        )
+    different = _same_object(headers, asked, size)
+    if different is not None:
+        return different
+    remote = _remote(headers, asked, size)
+    return Sequential(remote) if asked.start == 0 else RangeIgnored(remote)
+
+
+def _judge_unsatisfied(headers: Headers, asked: Asked) -> Verdict:
+    try:
+        total = parse_content_range(headers.get("content-range") or "").total
+    except ResponseMismatchError:
+        total = asked.declared_size if asked.declared_size == 0 else None
+    if total is None:
+        return Mismatch(f"the server cannot satisfy {_span(asked)} and does not say why", retryable=True)
+    if total == 0 and asked.start == 0 and not asked.declared_size and (asked.remote is None or not asked.remote.size):
+        return Empty()
+    return _same_object(headers, asked, total) or Mismatch(
+        f"the server cannot satisfy {_span(asked)} of an object of {total} bytes", retryable=False
+    )
+
+
+def content_length(headers: Headers) -> int | None:
+    """The one Content-Length, or None.
+
+    Raises:
+        ResponseMismatchError: several that differ, or not a number (RFC 9110 section 8.6).
+    """
+    values = {value.strip(" \t") for field in headers.all("content-length") for value in field.split(",")}
+    if not values:
+        return None
+    value = values.pop()
+    if values or not _DIGITS.fullmatch(value) or int(value) > MAX_SIZE:
+        raise ResponseMismatchError("the response has an impossible Content-Length", retryable=True)
+    return int(value)
+
+
+def strong_etag(headers: Headers) -> str | None:
+    """The entity tag if it is strong: only such a one proves that two ranges belong together."""
+    etag = headers.get("etag")
+    return etag if etag is not None and _STRONG_ETAG.fullmatch(etag) else None
+
+
+def _same_object(headers: Headers, asked: Asked, size: int | None) -> Changed | WrongSize | None:
+    """Why this response is not of the object that was begun, or None."""
+    if asked.declared_size is not None and size is not None and size != asked.declared_size:
+        return WrongSize(f"the object has {size} bytes, not the {asked.declared_size} declared")
+    remote = asked.remote
+    if remote is None:
+        return None
+    if remote.size is not None and size is not None and size != remote.size:
+        return Changed(f"the object had {remote.size} bytes at first and has {size} now")
+    etag = strong_etag(headers)
+    if remote.etag is not None:
+        return Changed("the object's entity tag changed") if etag is not None and etag != remote.etag else None
+    modified = headers.get("last-modified")
+    if remote.last_modified and modified and modified != remote.last_modified:
+        return Changed("the object's modification date changed")
+    return None
+
+
+def _remote(headers: Headers, asked: Asked, size: int | None) -> RemoteObject:
+    known = asked.remote or RemoteObject(size)
+    return RemoteObject(
+        size=known.size if size is None else size,
+        etag=known.etag or strong_etag(headers),
+        last_modified=known.last_modified or headers.get("last-modified"),
+    )
+
+
+def _span(asked: Asked) -> str:
+    return f"bytes {asked.start} to {'the end' if asked.stop is None else asked.stop}"

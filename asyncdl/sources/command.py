@@ -1,0 +1,167 @@
+"""A URL provider that asks a shell command; what the URL is good for is not its business.
+
+Rule: nothing is passed to the command. What it needs it has from its own text and environment; so no signed URL ever
+stands in a process list.
+Rule: neither the command, which may hold a token, nor what it printed is part of a message, save the redacted end of
+its standard error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from typing import TYPE_CHECKING, Final
+
+from asyncdl.errors import OptionsError, RefreshError
+from asyncdl.rules.redaction import redact_text
+
+if TYPE_CHECKING:
+    from asyncio.subprocess import Process
+
+    from asyncdl.model import SignedUrl
+
+#: Bytes a command may print on standard output, and on standard error; a URL is at most some KiB long.
+MOST_OUTPUT: Final = 64 * 1024
+_BLOCK: Final = 8192
+#: Seconds for a killed process to be gone; more than that means a process that the system itself holds.
+_REAP: Final = 5.0
+#: Of standard error, this much is quoted in the message.
+_TAIL_LINES: Final = 3
+_TAIL_CHARACTERS: Final = 400
+
+
+class CommandSource:
+    """An `asyncdl.UrlProvider` that runs a shell command for every URL and takes the first line it prints.
+
+        source = CommandSource("aws s3 presign s3://bucket/model.bin --expires-in 600")
+        await asyncdl.download(source, "model.bin")
+
+    The command runs in a session of its own, without standard input. It and whatever it started are killed when
+    `timeout` seconds have passed, when it prints more than 64 KiB, and when the caller is cancelled. Processes that it
+    leaves in the background with its output still open count as not ended.
+
+    Args:
+        command: for the system's shell (`/bin/sh -c`).
+        timeout: seconds for one run.
+
+    Raises:
+        OptionsError: the command is empty, or the timeout is no positive number.
+    """
+
+    def __init__(self, command: str, *, timeout: float = 30.0) -> None:
+        if not command.strip() or "\0" in command:
+            msg = "the refresh command is empty or holds a NUL"
+            raise OptionsError(msg)
+        if not 0 < timeout < float("inf"):
+            msg = f"the refresh command's timeout must be a number of seconds greater than 0, not {timeout!r}"
+            raise OptionsError(msg)
+        self._command = command
+        self._timeout = timeout
+
+    def __repr__(self) -> str:
+        return f"CommandSource(timeout={self._timeout!r})"
+
+    async def __call__(self, rejected: SignedUrl | None = None) -> str:
+        """The URL that the command prints.
+
+        Raises:
+            RefreshError: the command could not be run, failed, printed nothing or too much, or took too long.
+        """
+        process = await self._spawn()
+        ended = False
+        try:
+            async with asyncio.timeout(self._timeout):
+                output, errors, _ = await asyncio.gather(
+                    _read(process, process.stdout), _read(process, process.stderr), process.wait()
+                )
+            ended = True
+        except TimeoutError:
+            msg = f"the refresh command did not end within {self._timeout:g} s"
+            raise RefreshError(msg, hint="run it by hand; give it more time with a longer refresh timeout") from None
+        finally:
+            if not ended:
+                _kill_group(process)
+                await _reap(process)
+        if output is None or errors is None:
+            msg = f"the refresh command printed more than {MOST_OUTPUT // 1024} KiB and was stopped"
+            raise RefreshError(msg, hint="it must print a URL and nothing else")
+        return _first_line(process.returncode, output, errors, rejected)
+
+    async def _spawn(self) -> Process:
+        spawning = asyncio.ensure_future(
+            asyncio.create_subprocess_shell(
+                self._command,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                start_new_session=True,
+            )
+        )
+        try:
+            return await asyncio.shield(spawning)
+        except asyncio.CancelledError:
+            # asyncio would kill the shell alone and leave what it had started.
+            process = await spawning
+            _kill_group(process)
+            await _reap(process)
+            raise
+        except (OSError, ValueError) as error:
+            msg = "the refresh command could not be started"
+            raise RefreshError(msg) from error
+
+
+async def _read(process: Process, stream: asyncio.StreamReader | None) -> bytes | None:
+    """All that comes, or None if it is too much; then the command is killed, so that the other stream ends too."""
+    if stream is None:
+        return b""
+    data = bytearray()
+    while block := await stream.read(_BLOCK):
+        data += block
+        if len(data) > MOST_OUTPUT:
+            _kill_group(process)
+            return None
+    return bytes(data)
+
+
+def _kill_group(process: Process) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        if hasattr(os, "killpg"):
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
+
+
+async def _reap(process: Process) -> None:
+    """Wait for a killed process, and give its pipes back even if something that escaped still holds their other ends."""
+    try:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_REAP):
+                await process.wait()
+    finally:
+        # asyncio has no public way to close the pipes of a process.
+        process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001
+
+
+def _first_line(status: int | None, output: bytes, errors: bytes, rejected: SignedUrl | None) -> str:
+    lines = (line.strip() for line in output.decode(errors="replace").splitlines())
+    url = next(filter(None, lines), None)
+    if status:
+        ending = f"was killed by signal {-status}" if status < 0 else f"failed with exit status {status}"
+        words = _tail(errors, *(([rejected.url] if rejected else []) + ([url] if url else [])))
+        raise RefreshError(f"the refresh command {ending}{words}", hint="run it by hand to see why")
+    if url is None:
+        msg = f"the refresh command printed no URL{_tail(errors, *([rejected.url] if rejected else []))}"
+        raise RefreshError(msg, hint="it must print the URL on its standard output")
+    return url
+
+
+def _tail(errors: bytes, *secrets_from: str) -> str:
+    # Redaction comes before cutting: half a signed URL is not recognised as one.
+    text = redact_text(errors.decode(errors="replace"), *secrets_from)
+    lines = [line.strip() for line in text.splitlines() if line.strip()][-_TAIL_LINES:]
+    words = "".join(letter if letter.isprintable() else " " for letter in " | ".join(lines))
+    if len(words) > _TAIL_CHARACTERS:
+        words = "…" + words[-_TAIL_CHARACTERS:]
+    return f": {words}" if words else ""

@@ -1,0 +1,53 @@
+"""What every test runs under: no blocking call on the loop from our code, bounded property tests, real servers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Iterator
+
+import hypothesis
+import pytest
+from blockbuster import BlockBuster
+
+from tests.support.leaks import Snapshot
+
+pytest_plugins = ["asyncdl.testing.pytest_plugin", "tests.support.servers"]
+
+#: Seconds that closing transports and ending threads may take before they count as leaked.
+LEAK_GRACE = 2.0
+
+hypothesis.settings.register_profile("dev", max_examples=50, deadline=None)
+hypothesis.settings.register_profile("ci", max_examples=300, deadline=None, print_blob=True)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev"))
+
+
+@pytest.fixture(scope="session")
+def blockbuster() -> Iterator[BlockBuster]:
+    """Makes a call that blocks the event loop raise, wherever a frame of asyncdl is on the stack."""
+    guard = BlockBuster("asyncdl")
+    guard.activate()
+    yield guard
+    guard.deactivate()
+
+
+@pytest.fixture(autouse=True)
+def _no_blocking(blockbuster: BlockBuster) -> None:
+    """Every test runs under the guard; one that must block asks for `may_block`."""
+
+
+@pytest.fixture
+def may_block(blockbuster: BlockBuster) -> Iterator[None]:
+    """Switches the guard off for one test."""
+    blockbuster.deactivate()
+    yield
+    blockbuster.activate()
+
+
+@pytest.fixture
+async def no_leaks() -> AsyncIterator[Snapshot]:
+    """Fails a test that leaves a descriptor, a thread or a task behind."""
+    before = Snapshot.take()
+    yield before
+    leaked = await before.settled(LEAK_GRACE)
+
+    assert [] == leaked

@@ -1,0 +1,1 @@
+"""What tests of several layers share: checkers, real servers, leak detection."""

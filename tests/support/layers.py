@@ -1,0 +1,147 @@
+"""The layers of asyncdl and the checker that holds a module to its own: source text in, findings out.
+
+Rule: an import goes to a lower rank, or stays within its own unit. A unit is a top-level module or a folder.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+#: Every unit must be named here; a new file in a folder belongs to that folder.
+RANKS = {
+    "_version": 0,
+    "errors": 1,
+    "options": 2,
+    "model": 2,
+    "rules": 3,
+    "edge": 4,
+    "refresher": 5,
+    "fetcher": 6,
+    "writer": 6,
+    "engine": 7,
+    "downloader": 8,
+    "sources": 9,
+    "testing": 9,
+    "cli": 10,
+    "__init__": 11,
+    "__main__": 11,
+}
+#: The layers that carry out a download; the others use them.
+ENGINE_LAYERS = {unit for unit, rank in RANKS.items() if rank <= RANKS["downloader"]}
+
+_HTTP_LIBRARIES = {"aiohttp", "yarl"}
+_FILE_LIBRARIES = {"os", "aiofiles", "fcntl", "shutil", "tempfile"}
+_PLUGIN_LIBRARIES = {"pytest", "pytest_asyncio"}
+_ENVIRONMENT_MODULE = "edge/environment.py"
+#: What a pure decision has no business with.
+_IMPURE = {
+    *_HTTP_LIBRARIES,
+    *_FILE_LIBRARIES,
+    "anyio",
+    "asyncio",
+    "concurrent",
+    "logging",
+    "pathlib",
+    "random",
+    "secrets",
+    "socket",
+    "ssl",
+    "subprocess",
+    "sys",
+    "threading",
+    "time",
+}
+_IMPURE_CALLS = {"open", "print", "input"}
+_CLOCK_METHODS = {"now", "utcnow", "today"}
+
+
+def unit_of(path: str) -> str:
+    """The unit of a file, by its path within asyncdl/ (`rules/parts.py` is of `rules`)."""
+    return PurePosixPath(path).parts[0].removesuffix(".py")
+
+
+def findings(path: str, source: str) -> list[str]:
+    """What is wrong with the module at `path` within asyncdl/, as one line each."""
+    unit = unit_of(path)
+    if unit not in RANKS:
+        return [f"{path}: has no layer; give it a rank"]
+    tree = ast.parse(source)
+    found = []
+    for line, module in _imports(path, tree):
+        top, _, rest = module.partition(".")
+        problem = _inside(unit, rest) if top == "asyncdl" else _outside(path, unit, top)
+        if problem:
+            found.append(f"{path}:{line}: imports {module}: {problem}")
+    if unit == "rules":
+        found += [f"{path}:{line}: {problem}" for line, problem in _impure_calls(tree)]
+    return found
+
+
+def _inside(unit: str, target: str) -> str | None:
+    if not target:
+        allowed = unit in {"cli", "__main__"}
+        return None if allowed else "nobody but the command goes through the package's front door"
+    other = unit_of(target.replace(".", "/"))
+    if other not in RANKS:
+        return "has no layer"
+    if unit == "testing" and other not in {"testing", "errors", "model", "_version"}:
+        return "testing must not share code with what it tests"
+    if other != unit and RANKS[other] >= RANKS[unit]:
+        return f"{unit} (rank {RANKS[unit]}) is not above {other} (rank {RANKS[other]})"
+    return None
+
+
+def _outside(path: str, unit: str, top: str) -> str | None:
+    if unit == "rules" and top in _IMPURE:
+        return "rules are pure"
+    known = {*sys.stdlib_module_names, *(_PLUGIN_LIBRARIES if path == "testing/pytest_plugin.py" else ())}
+    if unit == "testing" and top not in known:
+        return "testing needs nothing but the standard library"
+    if unit not in ENGINE_LAYERS:
+        return None
+    if top in _HTTP_LIBRARIES and path != "edge/http.py":
+        return "edge/http.py owns HTTP"
+    if top in _FILE_LIBRARIES and path != "edge/files.py" and not (path == _ENVIRONMENT_MODULE and top == "os"):
+        return "edge/files.py owns the file system"
+    return None
+
+
+def _imports(path: str, tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Each import as its line and the full name of the module; one below a TYPE_CHECKING counts like any other."""
+    package = ("asyncdl", *PurePosixPath(path).parts[:-1])
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, name.name) for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            module = ".".join((*base, *([node.module] if node.module else [])))
+            # `from asyncdl import engine` means the module; a name of the front door is no layer and fails as one.
+            named = [f"asyncdl.{name.name}" if name.name in RANKS else "asyncdl" for name in node.names]
+            yield from ((node.lineno, name) for name in (named if module == "asyncdl" else [module]))
+
+
+def _impure_calls(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            match node.func:
+                case ast.Name(id=name) if name in _IMPURE_CALLS:
+                    yield node.lineno, f"calls {name}: rules are pure"
+                case ast.Attribute(attr=name) if name in _CLOCK_METHODS:
+                    yield node.lineno, f"calls {name}: rules read no clock"
+                case _:
+                    pass
+        elif isinstance(node, ast.AsyncFunctionDef | ast.Await):
+            yield node.lineno, "awaits: rules are pure"
+
+
+def long_functions(path: str, source: str, limit: int) -> list[str]:
+    """Functions with more than `limit` lines from `def` to their end, docstring included."""
+    return [
+        f"{path}:{node.lineno}: {node.name} has {length} lines, more than {limit}"
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and (length := (node.end_lineno or node.lineno) - node.lineno + 1) > limit
+    ]
