@@ -24,7 +24,14 @@ def as_if_in_asyncdl(source: str) -> Callable[[], None]:
     return lambda: exec(code, {})
 
 
-@pytest.mark.parametrize("call", ["import time; time.sleep(0)", "import os; os.stat('.')", "open('/dev/zero', 'rb').read(1)"])
+@pytest.mark.parametrize(
+    "call",
+    [
+        "import time; time.sleep(0)",
+        "import os; os.stat('.')",
+        "with open('/dev/zero', 'rb') as file: file.read(1)",
+    ],
+)
 async def test_our_code_must_not_block_the_loop(call: str) -> None:
     """A blocking call below a frame of asyncdl raises on the loop."""
     with pytest.raises(BlockingError):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from asyncdl.cli import exit_codes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator
+    from collections.abc import Callable, Coroutine
     from types import FrameType
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
@@ -32,17 +32,26 @@ def run_interruptible(
         on_abort: called just before the process ends on a second one; must be quick.
     """
     watch = _Watch(on_abort)
-    with _handlers_restored():
-        try:
-            with asyncio.Runner() as runner:
-                return runner.run(watch.over(main))
-        except (asyncio.CancelledError, KeyboardInterrupt):
-            # A KeyboardInterrupt came before our handlers were there, or where the loop cannot have any.
-            if watch.received is None and threading.current_thread() is not threading.main_thread():
-                raise
-            received = watch.received or signal.SIGINT
-            on_interrupt(received)
-            return exit_codes.of_signal(received)
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    try:
+        with asyncio.Runner() as runner:
+            code = runner.run(watch.over(main))
+    except KeyboardInterrupt:
+        # It came before our handlers were there, or where the loop cannot have any.
+        watch.received = watch.received or signal.SIGINT
+        code = exit_codes.ExitCode.INTERNAL
+    except asyncio.CancelledError:
+        if watch.received is None:
+            raise
+        code = exit_codes.ExitCode.INTERNAL
+    if watch.received is None:
+        _restore(before)
+        return code
+    # The handlers stay: a second signal must work while the interpreter waits for a thread inside a write.
+    if code == exit_codes.ExitCode.OK:
+        return code
+    on_interrupt(watch.received)
+    return exit_codes.of_signal(watch.received)
 
 
 class _Watch:
@@ -59,7 +68,7 @@ class _Watch:
                 loop.add_signal_handler(number, self._first, number, loop, task)
         return await main()
 
-    def _first(self, number: signal.Signals, loop: asyncio.AbstractEventLoop, task: asyncio.Task[int]) -> None:
+    def _first(self, number: signal.Signals, loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any] | None) -> None:
         if self.received is not None:
             # Both signals arrived before the loop looked.
             self._abort(number, None)
@@ -68,7 +77,8 @@ class _Watch:
             # From here on by the interpreter itself: a second signal works even while the loop is stuck or closing.
             loop.remove_signal_handler(each)
             signal.signal(each, self._abort)
-        task.cancel()
+        if task is not None:
+            task.cancel()
 
     def _abort(self, number: int, _frame: FrameType | None) -> None:
         try:
@@ -77,13 +87,8 @@ class _Watch:
             os._exit(exit_codes.of_signal(number))
 
 
-@contextlib.contextmanager
-def _handlers_restored() -> Iterator[None]:
-    before = {number: signal.getsignal(number) for number in _SIGNALS}
-    try:
-        yield
-    finally:
-        if threading.current_thread() is threading.main_thread():
-            for number, handler in before.items():
-                if handler is not None:
-                    signal.signal(number, handler)
+def _restore(handlers: dict[signal.Signals, Any]) -> None:
+    if threading.current_thread() is threading.main_thread():
+        for number, handler in handlers.items():
+            if handler is not None:
+                signal.signal(number, handler)

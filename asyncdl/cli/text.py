@@ -6,6 +6,7 @@ import traceback
 from typing import TYPE_CHECKING, Final
 
 from asyncdl.errors import AsyncdlError
+from asyncdl.model import Outcome, Phase
 from asyncdl.rules.redaction import redact_text
 
 if TYPE_CHECKING:
@@ -59,11 +60,12 @@ def troubles(progress: Progress | Result) -> str:
 def progress_line(name: str, progress: Progress) -> str:
     """One line of a log."""
     if progress.total:
-        done = f"{human_size(progress.done)} of {human_size(progress.total)} ({percent(progress.done, progress.total)} %)"
+        share = percent(progress.done, progress.total)
+        done = f"{human_size(progress.done)} of {human_size(progress.total)} ({share} %)"
     else:
         done = human_size(progress.done)
     parts = [f"{human_size(progress.rate)}/s"]
-    if progress.eta is not None:
+    if progress.eta is not None and progress.phase is Phase.DOWNLOADING:
         parts.append(f"{human_time(progress.eta)} to go")
     if trouble := troubles(progress):
         parts.append(trouble)
@@ -78,7 +80,7 @@ def percent(done: int, total: int) -> int:
 def summary_line(result: Result) -> str:
     """What was done for one file."""
     size = "size unknown" if result.size is None else human_size(result.size)
-    if result.outcome.value == "skipped":
+    if result.outcome is Outcome.SKIPPED:
         return clean(f"{result.path}: {size}, is there already, skipped")
     rate = result.fetched / result.elapsed if result.elapsed > 0 else 0.0
     counts = (

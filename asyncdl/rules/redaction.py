@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from typing import Final
-from urllib.parse import quote, unquote, unquote_plus
+from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
 #: Stands where something was taken out.
 MARK: Final = "…"
@@ -103,7 +103,12 @@ def _secrets(url: str) -> Iterator[str]:
 def _spellings(secret: str) -> set[str]:
     """Return the ways a server may write `secret`: as sent, decoded, encoded again, escaped for XML or JSON."""
     decoded = {secret, unquote(secret), unquote_plus(secret), unquote(unquote(secret))}
-    encoded = {quote(form, safe=safe, errors="replace") for form in decoded for safe in ("", "/", "/=+:;,")}
+    encoded = {
+        encode(form, safe=safe, errors="replace")
+        for encode in (quote, quote_plus)
+        for form in decoded
+        for safe in ("", "/", "/=+:;,")
+    }
     plain = decoded | encoded
     return {form for form in (*plain, *_escaped(plain)) if len(form) >= _LEAST_SECRET}
 

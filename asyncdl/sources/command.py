@@ -134,7 +134,7 @@ def _kill_group(process: Process) -> None:
 
 
 async def _reap(process: Process) -> None:
-    """Wait for a killed process, and give its pipes back even if something that escaped still holds their other ends."""
+    """Wait for a killed process, and give its pipes back even if something that escaped still holds the other ends."""
     try:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_REAP):

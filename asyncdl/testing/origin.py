@@ -16,7 +16,7 @@ from asyncdl.testing.content import Content
 from asyncdl.testing.faults import Fault, Script
 from asyncdl.testing.ledger import Ledger, RequestRecord
 from asyncdl.testing.provider import Provider
-from asyncdl.testing.refusals import http_date, s3_denied, s3_mismatch
+from asyncdl.testing.refusals import http_date, s3_mismatch
 from asyncdl.testing.response import Response, StoredObject, faulty, honest, parse_range, plain, rangeless, refused
 from asyncdl.testing.signer import Signer
 
@@ -278,13 +278,11 @@ class Origin:
     def _refusal(self, head: RequestHead, record: RequestRecord) -> Response | None:
         if head.method not in {"GET", "HEAD"}:
             return plain(405, b"", (("Allow", "GET"),), ending="fin")
+        refusal = None
         if head.method == "HEAD":
-            record.refused = True
-            return refused(s3_mismatch())
-        signed = self._signer.is_signed(head.target)
-        refusal = self._signer.verify(head.target, self.now()) if signed else None
-        if not signed and record.path in self._signed_only:
-            refusal = s3_denied()
+            refusal = s3_mismatch()
+        elif self._signer.is_signed(head.target) or record.path in self._signed_only:
+            refusal = self._signer.verify(head.target, self.now())
         record.refused = refusal is not None
         if refusal is not None:
             return refused(refusal)

@@ -216,16 +216,18 @@ def parse_size(text: str) -> int:
 
 
 async def _serve(options: argparse.Namespace) -> None:
+    # Before the line is printed: whoever waits for it may be gone right afterwards.
+    parent = os.getppid()
     origin = _ControlledOrigin(seed=options.seed, port=options.port, rate=options.rate, latency=options.latency)
     origin.ttl, origin.skin = options.ttl, options.skin
     origin.add(options.path, options.size)
     async with origin:
         line = {"url": origin.base_url, "path": options.path, "size": options.size, "seed": options.seed}
         print(json.dumps(line), flush=True)  # noqa: T201  # the one line promised
-        await _no_longer_wanted()
+        await _no_longer_wanted(parent)
 
 
-async def _no_longer_wanted() -> None:
+async def _no_longer_wanted(parent: int) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
 
@@ -240,7 +242,6 @@ async def _no_longer_wanted() -> None:
     with contextlib.suppress(NotImplementedError):
         loop.add_signal_handler(signal.SIGTERM, stop.set)
     threading.Thread(target=watch_input, name="asyncdl-origin-input", daemon=True).start()
-    parent = os.getppid()
     while not stop.is_set() and os.getppid() == parent:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_PARENT_POLL):

@@ -183,9 +183,8 @@ def test_every_date_that_is_written_is_read(moment: datetime) -> None:
     assert seconds == parse_http_date(format_datetime(moment, usegmt=True))
     assert seconds == parse_http_date(moment.strftime("%a %b ") + f"{moment.day:2} {moment:%H:%M:%S} {moment.year:04}")
     assert seconds == parse_iso_date(moment.isoformat())
-    assert seconds == expires_at(
-        f"https://h/f?X-Amz-Date={moment.isoformat()[:19].translate({45: '', 58: ''})}Z&X-Amz-Expires=0"
-    )
+    basic = moment.isoformat()[:19].replace("-", "").replace(":", "") + "Z"
+    assert seconds == expires_at(f"https://h/f?X-Amz-Date={basic}&X-Amz-Expires=0")
 
 
 @given(st.one_of(st.none(), st.text()))
@@ -198,8 +197,10 @@ def test_any_date_is_a_time_or_nothing(value: str | None) -> None:
 
 @given(
     names=st.lists(st.sampled_from(["X-Amz-Date", "X-Amz-Expires", "Expires", "se", "Policy", "x-oss-expires"])),
-    values=st.lists(st.one_of(st.text(), st.integers().map(str), st.from_regex(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", fullmatch=True))),
-)  # fmt: skip
+    values=st.lists(
+        st.one_of(st.text(), st.integers().map(str), st.from_regex(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", fullmatch=True))
+    ),
+)
 def test_any_url_has_an_end_or_none(names: list[str], values: list[str]) -> None:
     """Whatever stands in a query gives a time from 1970 to 9999 or None; so does a text that is no URL."""
     query = "&".join(f"{name}={value}" for name, value in zip(names, values, strict=False))

@@ -19,8 +19,17 @@ JITTERS = st.floats(min_value=0, max_value=1)
 
 @pytest.mark.parametrize(
     ("attempt", "jitter", "expected"),
-    [(0, 1.0, 0.5), (1, 1.0, 1.0), (2, 1.0, 2.0), (2, 0.5, 1.0), (3, 0.0, 0.0), (6, 1.0, 30.0), (10**6, 1.0, 30.0), (-1, 1.0, 0.5)],
-)  # fmt: skip
+    [
+        (0, 1.0, 0.5),
+        (1, 1.0, 1.0),
+        (2, 1.0, 2.0),
+        (2, 0.5, 1.0),
+        (3, 0.0, 0.0),
+        (6, 1.0, 30.0),
+        (10**6, 1.0, 30.0),
+        (-1, 1.0, 0.5),
+    ],
+)
 def test_backoff_doubles_up_to_the_cap(attempt: int, jitter: float, expected: float) -> None:
     """The wait doubles with each failure, is scaled by the jitter, and stops growing at the cap."""
     assert expected == backoff(Retry(base=0.5, cap=30.0), attempt, jitter)

@@ -1,4 +1,4 @@
-"""The real servers do what the other tests rely on; asked with plain HTTP clients, so that nothing of ours is involved."""
+"""The real servers do what other tests rely on; asked with plain HTTP clients, nothing of ours is involved."""
 
 from __future__ import annotations
 
@@ -121,7 +121,9 @@ def test_nginx_tells_tests_apart(nginx: Nginx) -> None:
 
 
 @pytest.mark.parametrize("version", ["s3v4", "s3"])
-@pytest.mark.parametrize("key", ["plain", "a folder/with spaces", "a+b", "literal%2Fslash", "größe/模型.bin", "tilde~(1)!*'"])
+@pytest.mark.parametrize(
+    "key", ["plain", "a folder/with spaces", "a+b", "literal%2Fslash", "größe/模型.bin", "tilde~(1)!*'"]
+)
 def test_s3_serves_a_presigned_url(s3: S3, key: str, version: SignatureVersion) -> None:
     """A presigned URL of any key gives the object, whole and in ranges."""
     content = s3.put(key, SIZE)

@@ -1,0 +1,143 @@
+"""The command line: from arguments to `Settings`.
+
+argparse does it because it is there: the command starts without importing a single package from elsewhere, and
+`--version` and `--help` answer at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import textwrap
+from typing import TYPE_CHECKING, Final, NoReturn
+
+from asyncdl._version import __version__
+from asyncdl.cli import settings, values
+from asyncdl.cli.exit_codes import MEANINGS
+from asyncdl.cli.text import PROGRAM
+from asyncdl.errors import OptionsError
+from asyncdl.rules.redaction import redact_text
+from asyncdl.rules.urls import check_url
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+HINT: Final = f"see {PROGRAM} --help"
+_DESCRIPTION: Final = (
+    "Download large files, over several connections and behind URLs that expire on the way. "
+    f"`{PROGRAM} demo` shows it with a local server."
+)
+_USAGE: Final = "\n       ".join(
+    (f"{PROGRAM} [options] URL...", f"{PROGRAM} [options] --refresh-command CMD", f"{PROGRAM} demo [options]")
+)
+_SIZES: Final = "Sizes are in bytes, or with K, M, G or T in powers of 1024: 64M is 67108864."
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, with errors as `OptionsError` and none that repeats what may be a secret."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of leaving the process."""
+        raise OptionsError(redact_text(message), hint=HINT)
+
+
+def argument(read: Callable[[str], object]) -> Callable[[str], object]:
+    """A reader of values as argparse wants it: with its own words, and without the value."""
+
+    def convert(text: str) -> object:
+        try:
+            return read(text)
+        except OptionsError as error:
+            raise argparse.ArgumentTypeError(error.message) from None
+
+    return convert
+
+
+def parse(argv: Sequence[str], environ: Mapping[str, str]) -> settings.Settings:
+    """What the user asked for.
+
+    Raises:
+        OptionsError: the arguments, or a variable, cannot be used.
+        SystemExit: after --help or --version.
+    """
+    parser = _parser()
+    # The command line goes first: --help must work whatever the environment holds.
+    given, unknown = parser.parse_known_intermixed_args(argv)
+    refuse_unknown(unknown)
+    chosen = settings.defaults(environ) | {name: value for name, value in vars(given).items() if value is not None}
+    chosen["headers"] = tuple(given.headers or ())
+    chosen["urls"] = tuple(map(check_url, given.urls))
+    asked = settings.Settings(**chosen)
+    _refuse_contradictions(asked)
+    return asked
+
+
+def refuse_unknown(unknown: Sequence[str]) -> None:
+    """Complain about arguments that nobody knows.
+
+    Raises:
+        OptionsError: there are any. The message has names only: what follows a `=` may be a token.
+    """
+    if unknown:
+        names = [text.partition("=")[0] if text.startswith("--") else text[:2] for text in unknown if text[:1] == "-"]
+        msg = f"unknown option {', '.join(names)}" if names else "unexpected argument"
+        raise OptionsError(redact_text(msg), hint=HINT)
+
+
+def _refuse_contradictions(asked: settings.Settings) -> None:
+    several = len(asked.urls) > 1
+    if not asked.urls and asked.refresh_command is None:
+        msg = "no URL given"
+    elif several and asked.output is not None:
+        msg = "-o names one file, but several URLs are given"
+    elif several and asked.refresh_command is not None:
+        msg = "--refresh-command (or ASYNCDL_REFRESH_COMMAND) serves one file, but several URLs are given"
+    elif several and asked.size is not None:
+        msg = "--size is one file's, but several URLs are given"
+    elif asked.output == "-":
+        msg = "standard output is no place for a file that arrives in parts out of order"
+    elif asked.output is not None and asked.output.endswith(("/", "/.", "/..")):
+        msg = "-o must name a file, not a directory"
+    else:
+        return
+    raise OptionsError(msg, hint=HINT)
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog=PROGRAM,
+        usage=_USAGE,
+        description=textwrap.fill(_DESCRIPTION, 78),
+        epilog=_epilog(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("urls", metavar="URL", nargs="*", help="http or https URL; several are fetched one by one")
+    for option in settings.VALUE_OPTIONS:
+        parser.add_argument(*option.flags, type=argument(option.read), metavar=option.metavar, help=option.help)
+    parser.add_argument(
+        "-H",
+        "--header",
+        dest="headers",
+        action="append",
+        type=argument(values.header),
+        metavar="'NAME: VALUE'",
+        help="a further request header, repeatable; it never reaches another server than the URL's",
+    )
+    parser.add_argument("--json", action="store_true", help="events as JSON lines on standard output")
+    noise = parser.add_mutually_exclusive_group()
+    noise.add_argument("-q", "--quiet", action="store_true", help="nothing but errors")
+    noise.add_argument("-v", "--verbose", action="count", default=0, help="more; -vv: tracebacks too")
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    return parser
+
+
+def _epilog() -> str:
+    named = [option for option in settings.VALUE_OPTIONS if option.variable]
+    width = max(len(option.flags[-1]) for option in named)
+    variables = "\n".join(f"  {option.flags[-1]:{width}}  {option.variable}" for option in named)
+    codes = "\n".join(f"  {code.value:>3}  {meaning}" for code, meaning in MEANINGS.items())
+    return (
+        f"{textwrap.fill(_SIZES, 78)}\n\n"
+        f"Environment variables that set an option's default:\n{variables}\n\n"
+        f"Exit codes:\n{codes}\n  130  SIGINT (Ctrl-C)\n  143  SIGTERM"
+    )

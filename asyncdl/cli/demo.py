@@ -1,0 +1,178 @@
+"""`asyncdl demo`: a local server whose URLs die young, a download that finishes all the same, and the proof."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import shutil
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from asyncdl.cli import arguments, exit_codes, signals, text, values
+from asyncdl.cli.jobs import Job
+from asyncdl.cli.run import choose_display, engine_download
+from asyncdl.cli.streams import Lines
+from asyncdl.errors import AsyncdlError, IntegrityError, StorageError
+from asyncdl.model import SignedUrl
+from asyncdl.options import GIB, MIB, Options
+
+if TYPE_CHECKING:
+    import signal
+    from collections.abc import Iterator, Sequence
+
+    from asyncdl.cli.display import Display
+    from asyncdl.cli.run import Download
+    from asyncdl.model import Result
+    from asyncdl.testing import OriginProcess, Provider
+
+#: Lives of the URL that the default rate makes the download last.
+_LIVES: Final = 4.5
+#: Requests each connection makes, so that there are some after every expiry: a body in flight outlives its URL.
+_REQUESTS_EACH: Final = 16
+_NAME: Final = "demo.bin"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demo:
+    """What to show: `size` bytes, URLs living `ttl` seconds, `rate` bytes per second for each connection."""
+
+    size: int
+    ttl: float
+    connections: int
+    rate: float
+    dir: str | None
+
+
+def parse(argv: Sequence[str]) -> Demo:
+    """The demo's own arguments.
+
+    Raises:
+        OptionsError: they cannot be used.
+        SystemExit: after --help.
+    """
+    parser = arguments.Parser(
+        prog=f"{text.PROGRAM} demo",
+        description="Start a local server, download a file whose URL expires several times on the way, compare every "
+        "byte with what was served, and say what happened. Nothing is left behind.",
+        allow_abbrev=False,
+    )
+
+    def add(*flags: str, read: object, metavar: str, default: object, words: str) -> None:
+        parser.add_argument(*flags, type=read, metavar=metavar, default=default, help=words)  # type: ignore[arg-type]
+
+    size, count, seconds = map(arguments.argument, (values.positive_size, values.count, values.seconds))
+    add("--size", read=size, metavar="N", default=GIB, words="of the file, with K, M, G or T; default: 1G")
+    add("--ttl", read=seconds, metavar="S", default=1.5, words="seconds a URL lives; default: 1.5")
+    add("-x", "--connections", read=count, metavar="N", default=8, words="requests at once; default: 8")
+    add(
+        "--rate", read=size, metavar="R", default=None,
+        words="bytes per second of each connection; default: such that the file takes four and a half lives of a URL",
+    )  # fmt: skip
+    add("--dir", read=str, metavar="DIR", default=None, words="where to make the temporary directory")
+    given, unknown = parser.parse_known_args(argv)
+    arguments.refuse_unknown(unknown)
+    rate = given.rate or given.size / (_LIVES * given.ttl * given.connections)
+    return Demo(size=given.size, ttl=given.ttl, connections=given.connections, rate=rate, dir=given.dir)
+
+
+def run(demo: Demo, download: Download | None = None) -> int:
+    """Show it; 0 only if every byte was right."""
+    display = choose_display(sys.stderr)
+    output = Lines(sys.stdout)
+
+    def interrupted(number: signal.Signals) -> None:
+        display.close()
+        display.interrupted(number)
+
+    try:
+        with _temporary_directory(demo.dir) as directory:
+            return signals.run_interruptible(
+                lambda: _show(demo, Path(directory, _NAME), display, output, download),
+                on_interrupt=interrupted,
+                on_abort=display.close,
+            )
+    except StorageError as error:
+        display.failed(None, error)
+        return exit_codes.of_error(error)
+    finally:
+        display.close()
+
+
+@contextlib.contextmanager
+def _temporary_directory(parent: str | None) -> Iterator[str]:
+    try:
+        directory = tempfile.mkdtemp(prefix="asyncdl-demo-", dir=parent)
+    except OSError as error:
+        msg = f"no temporary directory could be made: {error.strerror}"
+        raise StorageError(msg, hint="name another place with --dir", errno=error.errno) from error
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+async def _show(demo: Demo, path: Path, display: Display, output: Lines, download: Download | None) -> int:
+    from asyncdl.testing import origin_process  # noqa: PLC0415  # only the demo needs a server
+
+    life = f"{text.human_time(demo.ttl)}, {text.human_size(demo.rate)}/s on each of {demo.connections} connections"
+    output.write(f"A local server offers {text.human_size(demo.size)}; each URL lives {life}.")
+    job: Job | None = None
+    try:
+        async with origin_process(size=demo.size, ttl=demo.ttl, rate=demo.rate) as origin:
+            provider = origin.provider(ttl=demo.ttl)
+            job = Job(source=provider, path=path, url=SignedUrl(origin.url).public)
+            result = await _fetch(demo, job, display, download or engine_download())
+            await _verify(origin, path)
+            ledger = await origin.ledger()
+    except Exception as error:  # noqa: BLE001  # a demo ends with a sentence, whatever happened
+        display.failed(job, error)
+        return exit_codes.of_error(error) if isinstance(error, AsyncdlError) else exit_codes.ExitCode.INTERNAL
+    display.close()
+    for line in _report(result, provider, ledger):
+        output.write(line)
+    return exit_codes.ExitCode.OK
+
+
+async def _fetch(demo: Demo, job: Job, display: Display, download: Download) -> Result:
+    each = demo.size // (demo.connections * _REQUESTS_EACH)
+    options = Options(connections=demo.connections, part_size=min(max(each, 64 * 1024), 32 * MIB), parallel_threshold=0)
+    display.started(job)
+    return await download(job.source, job.path, options=options, on_progress=functools.partial(display.progressed, job))
+
+
+async def _verify(origin: OriginProcess, path: Path) -> None:
+    difference = await asyncio.to_thread(origin.content.first_difference, path)
+    if difference is not None:
+        msg = f"the file is wrong from byte {difference} on"
+        raise IntegrityError(msg)
+
+
+def _report(result: Result, provider: Provider, ledger: dict[str, int]) -> list[str]:
+    size = result.size or 0
+    rate = size / result.elapsed if result.elapsed > 0 else 0.0
+    rows = {
+        "verified": f"every one of {size} bytes is the one that was served",
+        "time": f"{result.elapsed:.1f} s, {text.human_size(rate)}/s",
+        "URL lives": f"{provider.calls} (calls of the URL provider)",
+        "refreshes": str(result.refreshes),
+        "retries": str(result.retries),
+        "requests": str(result.requests),
+        "sent more than once": f"{ledger['repeated']} bytes, by the server's own count",
+        "peak memory": _peak_memory(),
+    }
+    width = max(map(len, rows))
+    return [f"  {name:{width}}  {value}" for name, value in rows.items()]
+
+
+def _peak_memory() -> str:
+    try:
+        import resource  # noqa: PLC0415  # Unix only
+    except ImportError:
+        return "unknown on this platform"
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # getrusage(2): KiB on Linux and the BSDs, bytes on macOS.
+    return f"{peak / (MIB if sys.platform == 'darwin' else 1024):.1f} MiB (resident, this process)"

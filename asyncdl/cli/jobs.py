@@ -1,0 +1,99 @@
+"""From settings to files to download: which source, which path; it starts nothing but a command that names the file."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from asyncdl.cli.names import file_name, refuse_clashes
+from asyncdl.errors import DeadlineError
+from asyncdl.model import SignedUrl
+from asyncdl.rules.urls import check_url
+
+if TYPE_CHECKING:
+    from asyncdl.cli.settings import Settings
+    from asyncdl.model import UrlProvider
+    from asyncdl.sources.command import CommandSource
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One file.
+
+    Attributes:
+        source: for the engine.
+        path: of the finished file.
+        url: without its query, for display; None while only a command knows it.
+        spent: seconds of --max-time that finding the name has cost.
+    """
+
+    source: str | UrlProvider
+    path: Path
+    url: str | None
+    spent: float = 0.0
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+
+class StartingWith:
+    """A URL provider that begins with a URL already known and asks another for every later one."""
+
+    def __init__(self, first: str, then: UrlProvider) -> None:
+        self._first = first
+        self._then = then
+
+    async def __call__(self, rejected: SignedUrl | None) -> SignedUrl | str:
+        """The known URL, until it is rejected."""
+        return self._first if rejected is None else await self._then(rejected)
+
+
+async def plan(asked: Settings) -> list[Job]:
+    """The files to download.
+
+    Raises:
+        OptionsError: a URL ends in no usable name, or two of them in one.
+        RefreshError: the command that would name the file failed.
+        DeadlineError: it took longer than --max-time.
+    """
+    if asked.refresh_command is not None:
+        return [await _refreshed(asked, asked.refresh_command)]
+    if asked.output is not None:
+        names = [asked.output]
+    else:
+        names = [file_name(url) for url in asked.urls]
+        refuse_clashes(names)
+    return [
+        Job(source=url, path=Path(asked.dir, name), url=SignedUrl(url).public)
+        for url, name in zip(asked.urls, names, strict=True)
+    ]
+
+
+async def _refreshed(asked: Settings, command: str) -> Job:
+    # Not needed by most runs, and it is the only thing here that starts processes.
+    from asyncdl.sources.command import CommandSource  # noqa: PLC0415
+
+    source = CommandSource(command, timeout=asked.refresh_timeout)
+    began = time.monotonic()
+    if asked.urls:
+        url = asked.urls[0]
+    elif asked.output is not None:
+        return Job(source=source, path=Path(asked.dir, asked.output), url=None)
+    else:
+        url = await _first_url(asked, source)
+    path = Path(asked.dir, asked.output or file_name(url))
+    spent = time.monotonic() - began
+    return Job(source=StartingWith(url, source), path=path, url=SignedUrl(url).public, spent=spent)
+
+
+async def _first_url(asked: Settings, source: CommandSource) -> str:
+    try:
+        async with asyncio.timeout(asked.max_time):
+            return check_url(await source(None))
+    except TimeoutError:
+        msg = f"the refresh command printed no URL before the deadline of {asked.max_time:g} s"
+        raise DeadlineError(msg) from None

@@ -1,0 +1,157 @@
+"""Downloading what the settings ask for, one file after another, and saying how it went."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+import sys
+from typing import TYPE_CHECKING, Protocol
+
+from asyncdl.cli import exit_codes, jobs, signals
+from asyncdl.cli.display import Display, JsonDisplay, PlainDisplay
+from asyncdl.errors import AsyncdlError, OptionsError
+from asyncdl.rules.redaction import redact_text
+
+if TYPE_CHECKING:
+    import signal
+    from collections.abc import Awaitable, Callable, Iterable, Iterator
+    from pathlib import Path
+    from typing import TextIO
+
+    from asyncdl.cli.settings import Settings
+    from asyncdl.model import IfExists, Progress, Result, Source
+    from asyncdl.options import Options, Retry, Timeouts
+
+
+class Download(Protocol):
+    """`asyncdl.engine.download`, as far as the command calls it."""
+
+    async def __call__(  # noqa: PLR0913  # the engine has so many
+        self,
+        source: Source,
+        dest: Path,
+        *,
+        size: int | None = ...,
+        headers: Iterable[tuple[str, str]] | None = ...,
+        if_exists: IfExists = ...,
+        options: Options = ...,
+        timeouts: Timeouts = ...,
+        retry: Retry = ...,
+        on_progress: Callable[[Progress], object] | None = ...,
+    ) -> Result: ...
+
+
+def run(asked: Settings, download: Download | None = None) -> int:
+    """Do it all; the exit code.
+
+    Args:
+        asked: by the user.
+        download: instead of the engine's.
+    """
+    display = choose_display(sys.stderr, output=sys.stdout, json=asked.json, quiet=asked.quiet, verbose=asked.verbose)
+
+    def interrupted(number: signal.Signals) -> None:
+        display.close()
+        display.interrupted(number)
+
+    try:
+        with _log_notes(display):
+            return signals.run_interruptible(
+                lambda: _run(asked, display, download), on_interrupt=interrupted, on_abort=display.close
+            )
+    finally:
+        display.close()
+
+
+def choose_display(
+    errors: TextIO, *, output: TextIO | None = None, json: bool = False, quiet: bool = False, verbose: int = 0
+) -> Display:
+    """JSON if asked for; a bar on a terminal, if rich is installed; else plain lines."""
+    if json and output is not None:
+        return JsonDisplay(output, errors, verbose=verbose, quiet=quiet)
+    if quiet:
+        return Display(errors)
+    if errors.isatty():
+        # rich comes with the extra `cli`, and its import takes longer than all the rest of this command.
+        with contextlib.suppress(ImportError):
+            from asyncdl.cli.bar import BarDisplay  # noqa: PLC0415
+
+            return BarDisplay(errors, verbose=verbose)
+    return PlainDisplay(errors, verbose=verbose)
+
+
+def engine_download() -> Download:
+    """The engine, imported when it is needed: aiohttp takes its time, and --help has no use for it."""
+    from asyncdl.engine import download  # noqa: PLC0415
+
+    return download
+
+
+async def _run(asked: Settings, display: Display, download: Download | None) -> int:
+    try:
+        options, retry = asked.options(), asked.retry()
+        planned = await jobs.plan(asked)
+        download = download or engine_download()
+    except AsyncdlError as error:
+        display.failed(None, error)
+        return exit_codes.of_error(error)
+    codes = []
+    for job in planned:
+        call = functools.partial(
+            download,
+            job.source,
+            job.path,
+            size=asked.size,
+            headers=asked.headers,
+            if_exists=asked.if_exists,
+            options=options,
+            timeouts=asked.timeouts(spent=job.spent),
+            retry=retry,
+            on_progress=functools.partial(display.progressed, job),
+        )
+        codes.append(await _one(job, display, call))
+    return exit_codes.combined(codes)
+
+
+async def _one(job: jobs.Job, display: Display, call: Callable[[], Awaitable[Result]]) -> exit_codes.ExitCode:
+    display.started(job)
+    try:
+        result = await call()
+    except Exception as error:  # noqa: BLE001  # whatever it is, the other files still have their turn
+        display.failed(job, error)
+        return exit_codes.of_error(error)
+    display.finished(job, result)
+    return exit_codes.ExitCode.OK
+
+
+@contextlib.contextmanager
+def _log_notes(display: Display) -> Iterator[None]:
+    """What the library logs, as notes: from INFO on with -v, all of it with -vv."""
+    if not display.verbose:
+        yield
+        return
+    logger, handler = logging.getLogger("asyncdl"), _NoteHandler(display)
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG if display.verbose > 1 else logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+
+
+class _NoteHandler(logging.Handler):
+    def __init__(self, display: Display) -> None:
+        super().__init__()
+        self._display = display
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._display.note(redact_text(record.getMessage()))
+
+
+def usage_error(error: OptionsError) -> int:
+    """Say what is wrong with the command line or the environment."""
+    Display(sys.stderr).failed(None, error)
+    return exit_codes.of_error(error)

@@ -1,0 +1,210 @@
+"""The options that take a value, each with its flags and its environment variable; no parsing of command lines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, cast, get_args
+
+from asyncdl.cli import values
+from asyncdl.errors import OptionsError
+from asyncdl.model import IfExists
+from asyncdl.options import Options, Retry, Timeouts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_OPTIONS: Final = Options()
+_TIMEOUTS: Final = Timeouts()
+_RETRY: Final = Retry()
+
+
+def _if_exists(text: str) -> IfExists:
+    if text not in get_args(IfExists):
+        msg = f"must be one of {', '.join(get_args(IfExists))}"
+        raise OptionsError(msg)
+    return cast("IfExists", text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValueOption:
+    """One option with a value.
+
+    Attributes:
+        flags: as on the command line; the last one, long, names it.
+        read: from text to value; raises OptionsError.
+        default: where neither the command line nor the environment says anything.
+        in_environment: False for what belongs to one file only.
+    """
+
+    flags: tuple[str, ...]
+    read: Callable[[str], object]
+    metavar: str
+    help: str
+    default: object = None
+    in_environment: bool = True
+
+    @property
+    def name(self) -> str:
+        return self.flags[-1].removeprefix("--").replace("-", "_")
+
+    @property
+    def variable(self) -> str | None:
+        return f"ASYNCDL_{self.name.upper()}" if self.in_environment else None
+
+
+VALUE_OPTIONS: Final = (
+    ValueOption(
+        flags=("-o", "--output"),
+        read=values.some_text,
+        metavar="FILE",
+        help="write to FILE (within --dir); default: the last part of the URL's path",
+        in_environment=False,
+    ),
+    ValueOption(
+        flags=("-d", "--dir"),
+        read=values.some_text,
+        metavar="DIR",
+        help="directory to write to, which must exist; default: the current one",
+        default=".",
+    ),
+    ValueOption(
+        flags=("-x", "--connections"),
+        read=values.count,
+        metavar="N",
+        help=f"requests at once; default: {_OPTIONS.connections}",
+        default=_OPTIONS.connections,
+    ),
+    ValueOption(
+        flags=("--size",),
+        read=values.size,
+        metavar="N",
+        help="the file's size, if known; it is checked before anything is written",
+        in_environment=False,
+    ),
+    ValueOption(
+        flags=("--part-size",),
+        read=values.positive_size,
+        metavar="N",
+        help="bytes of one request; default: by the file's size",
+    ),
+    ValueOption(
+        flags=("--max-time",),
+        read=values.seconds,
+        metavar="S",
+        help="seconds one file may take in all; default: no limit",
+    ),
+    ValueOption(
+        flags=("--connect-timeout",),
+        read=values.seconds,
+        metavar="S",
+        help=f"seconds to connect; default: {_TIMEOUTS.connect:g}",
+        default=_TIMEOUTS.connect,
+    ),
+    ValueOption(
+        flags=("--stall-time",),
+        read=values.seconds,
+        metavar="S",
+        help=f"seconds a connection may bring nothing; default: {_TIMEOUTS.stall:g}",
+        default=_TIMEOUTS.stall,
+    ),
+    ValueOption(
+        flags=("--retries",),
+        read=values.natural,
+        metavar="N",
+        help=f"times to try again without a single new byte between; default: {_RETRY.attempts - 1}",
+        default=_RETRY.attempts - 1,
+    ),
+    ValueOption(
+        flags=("--refresh-command",),
+        read=values.some_text,
+        metavar="CMD",
+        help="shell command that prints a fresh URL of the same file; run when the URL has expired, and first of all "
+        "if no URL is given",
+    ),
+    ValueOption(
+        flags=("--refresh-timeout",),
+        read=values.seconds,
+        metavar="S",
+        help=f"seconds for one renewal of the URL; default: {_TIMEOUTS.refresh:g}",
+        default=_TIMEOUTS.refresh,
+    ),
+    ValueOption(
+        flags=("--if-exists",),
+        read=_if_exists,
+        metavar="|".join(get_args(IfExists)),
+        help="what to do with a file that is there already; default: skip, if its size is right",
+        default="skip",
+    ),
+    ValueOption(
+        flags=("--proxy",),
+        read=values.some_text,
+        metavar="URL",
+        help="proxy; default: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY",
+    ),
+    ValueOption(
+        flags=("--cacert",),
+        read=values.some_text,
+        metavar="FILE",
+        help="PEM file of the certificate authorities to trust instead of the system's",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the user asked for, command line and environment together. `repr` holds no URL, header or command."""
+
+    urls: tuple[str, ...]
+    headers: tuple[tuple[str, str], ...]
+    output: str | None
+    dir: str
+    connections: int
+    size: int | None
+    part_size: int | None
+    max_time: float | None
+    connect_timeout: float
+    stall_time: float
+    retries: int
+    refresh_command: str | None
+    refresh_timeout: float
+    if_exists: IfExists
+    proxy: str | None
+    cacert: str | None
+    json: bool
+    quiet: bool
+    verbose: int
+
+    def __repr__(self) -> str:
+        return f"Settings(<{len(self.urls)} URLs>)"
+
+    def options(self) -> Options:
+        """The engine's options."""
+        return Options(
+            connections=self.connections, part_size=self.part_size, proxy=self.proxy, ca_file=self.cacert or None
+        )
+
+    def timeouts(self, *, spent: float = 0.0) -> Timeouts:
+        """The engine's timeouts, when `spent` seconds of --max-time have gone by already."""
+        total = None if self.max_time is None else max(self.max_time - spent, 0.001)
+        return Timeouts(total=total, connect=self.connect_timeout, stall=self.stall_time, refresh=self.refresh_timeout)
+
+    def retry(self) -> Retry:
+        """The engine's retries; its attempts count the first request too."""
+        return Retry(attempts=self.retries + 1)
+
+
+def defaults(environ: Mapping[str, str]) -> dict[str, Any]:
+    """The value of each option that the command line does not give: from its variable, if that is set and not empty.
+
+    Raises:
+        OptionsError: a variable's value cannot be used; the message names the variable and not the value.
+    """
+    found: dict[str, Any] = {}
+    for option in VALUE_OPTIONS:
+        text = environ.get(option.variable, "") if option.variable else ""
+        try:
+            found[option.name] = option.read(text) if text else option.default
+        except OptionsError as error:
+            msg = f"environment variable {option.variable}: {error.message}"
+            raise OptionsError(msg) from None
+    return found

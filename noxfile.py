@@ -1,0 +1,82 @@
+"""The developer's sessions; `nox` runs the default ones, `./tests/run` is the one command that runs what must pass."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tomllib
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2024.10.9"
+nox.options.default_venv_backend = "virtualenv"
+nox.options.reuse_existing_virtualenvs = True
+nox.options.error_on_external_run = True
+# A missing interpreter is a skipped session on a laptop and a failure in CI.
+nox.options.error_on_missing_interpreters = bool(os.environ.get("CI"))
+nox.options.sessions = ["lint", "types", "tests", "coverage"]
+
+_PROJECT = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))["project"]
+_CLASSIFIER = "Programming Language :: Python :: 3."
+#: From the classifiers, so that what is promised is what is tested.
+PYTHONS = [
+    name.removeprefix("Programming Language :: Python :: ")
+    for name in _PROJECT["classifiers"]
+    if name.startswith(_CLASSIFIER)
+]
+#: Per cent, branches included: of everything, and of the decisions, which have no excuse.
+COVERAGE = 95
+COVERAGE_OF_RULES = 100
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style and the usual mistakes."""
+    session.install("ruff")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Types: everything with mypy, the public API with pyright as a caller would see it."""
+    session.install(".[test,cli]", "mypy", "pyright", "types-aiofiles", "nox")
+    session.run("mypy")
+    session.run("pyright", "tests/typing")
+    # In an empty directory, so that the installed package is judged.
+    with session.chdir(session.create_tmp()):
+        session.run("pyright", "--verifytypes", "asyncdl", "--ignoreexternal")
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """The tests on every version promised; `nox -s tests-3.12 -- -k name` passes arguments on."""
+    session.install(".[test,cli,uvloop]", "hatchling")
+    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """One report over all versions that ran, with the least that is accepted."""
+    session.install("coverage")
+    session.run("coverage", "combine", success_codes=[0, 1])  # 1: combined before
+    session.run("coverage", "report", f"--fail-under={COVERAGE}")
+    session.run("coverage", "report", "--include=asyncdl/rules/*", f"--fail-under={COVERAGE_OF_RULES}")
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measures; `nox -s bench -- --help` tells what."""
+    session.install(".[test,cli,uvloop]")
+    session.run("python", "benchmarks/run.py", *session.posargs)
+
+
+@nox.session
+def package(session: nox.Session) -> None:
+    """Builds wheel and source archive, checks their metadata, and tries the wheel in an empty environment."""
+    session.install("build", "twine", ".[test,cli]", "hatchling")
+    shutil.rmtree("dist", ignore_errors=True)
+    session.run("python", "-m", "build")
+    session.run("twine", "check", "--strict", *map(str, Path("dist").glob("*")))
+    session.run("pytest", "tests/test_packaging.py")

@@ -1,0 +1,120 @@
+"""The command line and the environment: settings, or usage errors that give nothing away."""
+
+from __future__ import annotations
+
+import pytest
+
+from asyncdl.cli import arguments
+from asyncdl.cli.settings import VALUE_OPTIONS
+from asyncdl.errors import OptionsError
+
+_URL = "https://host/a.bin?X-Amz-Signature=hunter2secret"
+
+
+def _refusal(*argv: str, environ: dict[str, str] | None = None) -> str:
+    with pytest.raises(OptionsError) as caught:
+        arguments.parse(argv, environ or {})
+    return f"{caught.value} {caught.value.hint}"
+
+
+def test_defaults_are_the_engines() -> None:
+    """Nothing given: what `Options`, `Timeouts` and `Retry` say."""
+    asked = arguments.parse([_URL], {})
+
+    assert asked.options() == type(asked.options())()
+    assert asked.timeouts() == type(asked.timeouts())()
+    assert asked.retry() == type(asked.retry())()
+
+
+def test_all_options_reach_the_engine() -> None:
+    """Each option ends up where it belongs, options between the URLs and after them."""
+    argv = f"-x 3 --part-size 1M --max-time 9 {_URL} --connect-timeout 2 --stall-time 4 --retries 0 --refresh-timeout 5"
+    more = ["--proxy", "http://p:1", "--cacert", "ca.pem", "-H", "A: b", "-H", "C:d", "--size", "2K", "-vv", "-d", "x"]
+    asked = arguments.parse([*argv.split(), *more, "--if-exists", "replace", "-o", "f"], {})
+    options, timeouts = asked.options(), asked.timeouts(spent=1.5)
+
+    assert (3, 1 << 20, "http://p:1", "ca.pem") == (
+        options.connections,
+        options.part_size,
+        options.proxy,
+        options.ca_file,
+    )
+    assert (7.5, 2.0, 4.0, 5.0) == (timeouts.total, timeouts.connect, timeouts.stall, timeouts.refresh)
+    assert 1 == asked.retry().attempts
+    assert (("A", "b"), ("C", "d")) == asked.headers
+    assert (2048, "replace", "f", "x", 2) == (asked.size, asked.if_exists, asked.output, asked.dir, asked.verbose)
+    assert (_URL,) == asked.urls
+
+
+def test_variables_set_defaults() -> None:
+    """The environment is weaker than the command line; an empty variable is none."""
+    environ = {"ASYNCDL_CONNECTIONS": "3", "ASYNCDL_PART_SIZE": "1M", "ASYNCDL_MAX_TIME": ""}
+    asked = arguments.parse([_URL, "-x", "5"], environ)
+
+    assert (5, 1 << 20, None) == (asked.connections, asked.part_size, asked.max_time)
+
+
+@pytest.mark.parametrize("option", [option for option in VALUE_OPTIONS if option.variable], ids=lambda each: each.name)
+def test_a_bad_variable_is_named(option: object) -> None:
+    """And its value is not shown."""
+    variable = option.variable  # type: ignore[attr-defined]
+    words = _refusal(_URL, environ={variable: "\0"})
+
+    assert variable in words
+    assert "\0" not in words
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        [],
+        [_URL, _URL, "-o", "f"],
+        [_URL, _URL, "--refresh-command", "x"],
+        [_URL, _URL, "--size", "1"],
+        [_URL, "-o", "-"],
+        [_URL, "-o", "dir/"],
+        [_URL, "-x", "0"],
+        [_URL, "-x", "hunter2secret"],
+        [_URL, "--size", "hunter2secret"],
+        [_URL, "--if-exists", _URL],
+        [_URL, "-H", "hunter2secret"],
+        [_URL, "-H", "A: hunter2secret\nB: c"],
+        [_URL, f"--url={_URL}"],
+        [_URL, "--token=hunter2secret"],
+        [_URL, "-Zhunter2secret"],
+        [_URL, "--conn", "3"],
+        [_URL, "-q", "-v"],
+        [f"ftp://user:hunter2secret@{_URL}"],
+        [f"{_URL} "],
+        ["hunter2secret"],
+    ],
+)
+def test_usage_errors_give_nothing_away(argv: list[str]) -> None:
+    """A slip of the finger does not print a token into a log."""
+    words = _refusal(*argv)
+
+    assert words
+    assert "hunter2secret" not in words
+
+
+@pytest.mark.parametrize("option", ["-i", "-j", "--checksum", "--limit-rate", "--refresh-url"])
+def test_nothing_is_offered_that_is_not_there(option: str) -> None:
+    """An option that does not work yet is unknown."""
+    assert f"unknown option {option}" in _refusal(_URL, option, "https://host/b")
+
+
+def test_help_names_every_variable(capsys: pytest.CaptureFixture[str]) -> None:
+    """The table in the help text is complete, and a broken environment does not prevent it."""
+    with pytest.raises(SystemExit) as caught:
+        arguments.parse(["--help"], {"ASYNCDL_CONNECTIONS": "many"})
+    shown = capsys.readouterr().out
+
+    assert 0 == caught.value.code
+    assert [] == [option.variable for option in VALUE_OPTIONS if option.variable and option.variable not in shown]
+
+
+def test_settings_keep_secrets_out_of_repr() -> None:
+    """Whoever prints them learns nothing."""
+    asked = arguments.parse([_URL, "-H", "A: hunter2secret", "--refresh-command", "hunter2secret"], {})
+
+    assert "hunter2secret" not in repr(asked)
