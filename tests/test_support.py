@@ -20,7 +20,7 @@ from tests.support.leaks import Snapshot
 def as_if_in_asyncdl(source: str) -> Callable[[], None]:
     """A function that runs `source` and passes for code of the package."""
     assert asyncdl.errors.__file__ is not None
-    code = compile(source, str(Path(asyncdl.errors.__file__).with_name("sample.py")), "exec")
+    code = compile(source, asyncdl.errors.__file__, "exec")
     return lambda: exec(code, {})
 
 

@@ -8,10 +8,9 @@ import logging
 import sys
 from typing import TYPE_CHECKING, Protocol
 
-from asyncdl.cli import exit_codes, jobs, signals
+from asyncdl.cli import exit_codes, jobs, signals, text
 from asyncdl.cli.display import Display, JsonDisplay, PlainDisplay
 from asyncdl.errors import AsyncdlError, OptionsError
-from asyncdl.rules.redaction import redact_text
 
 if TYPE_CHECKING:
     import signal
@@ -148,7 +147,7 @@ class _NoteHandler(logging.Handler):
         self._display = display
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._display.note(redact_text(record.getMessage()))
+        self._display.note(text.redacted(record.getMessage()))
 
 
 def usage_error(error: OptionsError) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from typing import TYPE_CHECKING, Final
 
@@ -15,11 +16,18 @@ if TYPE_CHECKING:
 PROGRAM: Final = "asyncdl"
 _UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _STEP: Final = 1024
+#: A terminal's control sequence (ECMA-48 section 5.4); its last letter would pass for part of a URL's scheme.
+_ESCAPE: Final = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 
 
 def clean(text: str) -> str:
     """One line without control characters: whoever wrote it cannot move the cursor or forge another line."""
     return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+def redacted(text: str) -> str:
+    """`clean`, and without signed queries, tokens and passwords."""
+    return clean(redact_text(_ESCAPE.sub(" ", text)))
 
 
 def human_size(number: float) -> str:
@@ -94,14 +102,14 @@ def summary_line(result: Result) -> str:
 def message_of(error: BaseException) -> str:
     """The error in words, without secrets."""
     if isinstance(error, AsyncdlError):
-        return clean(redact_text(error.message))
-    return clean(redact_text(f"unexpected {type(error).__name__}: {error}".removesuffix(": ")))
+        return redacted(error.message)
+    return redacted(f"unexpected {type(error).__name__}: {error}".removesuffix(": "))
 
 
 def hint_of(error: BaseException) -> str | None:
     """What to do next, if anybody knows."""
     if isinstance(error, AsyncdlError):
-        return clean(redact_text(error.hint)) if error.hint else None
+        return redacted(error.hint) if error.hint else None
     return "this is a fault of asyncdl; run it again with -vv and report what it prints"
 
 
@@ -114,7 +122,7 @@ def error_lines(error: BaseException, *, with_traceback: bool = False) -> list[s
     """The lines on standard error for an error that ended something."""
     lines = []
     if with_traceback:
-        whole = redact_text("".join(traceback.format_exception(error)))
+        whole = redact_text(_ESCAPE.sub(" ", "".join(traceback.format_exception(error))))
         lines += [clean(line) for line in whole.splitlines()]
     lines.append(f"{PROGRAM}: error: {message_of(error)}")
     if hint := hint_of(error):

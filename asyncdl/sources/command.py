@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import signal
 from typing import TYPE_CHECKING, Final
 
@@ -30,6 +31,8 @@ _REAP: Final = 5.0
 #: Of standard error, this much is quoted in the message.
 _TAIL_LINES: Final = 3
 _TAIL_CHARACTERS: Final = 400
+#: A terminal's control sequence (ECMA-48 section 5.4), as programs print colours with.
+_ESCAPE: Final = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 
 
 class CommandSource:
@@ -159,7 +162,7 @@ def _first_line(status: int | None, output: bytes, errors: bytes, rejected: Sign
 
 def _tail(errors: bytes, *secrets_from: str) -> str:
     # Redaction comes before cutting: half a signed URL is not recognised as one.
-    text = redact_text(errors.decode(errors="replace"), *secrets_from)
+    text = redact_text(_ESCAPE.sub(" ", errors.decode(errors="replace")), *secrets_from)
     lines = [line.strip() for line in text.splitlines() if line.strip()][-_TAIL_LINES:]
     words = "".join(letter if letter.isprintable() else " " for letter in " | ".join(lines))
     if len(words) > _TAIL_CHARACTERS:

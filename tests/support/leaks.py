@@ -11,8 +11,8 @@ from typing import Self
 
 #: Where Linux lists a process's open descriptors; elsewhere descriptors go unchecked.
 _DESCRIPTORS = "/proc/self/fd"
-#: Threads of the event loop's own pool (getaddrinfo and the like): bounded, and ended with the loop.
-_POOL_PREFIX = "asyncio_"
+#: Idle threads of the event loop's and anyio's pools: bounded, and ended with the loop.
+_POOL_PREFIXES = ("asyncio_", "AnyIO worker thread")
 _POLL = 0.01
 
 
@@ -52,7 +52,7 @@ class Snapshot:
             *(
                 f"thread {thread.name}"
                 for thread in now.threads - self.threads
-                if thread.is_alive() and not thread.name.startswith(_POOL_PREFIX)
+                if thread.is_alive() and not thread.name.startswith(_POOL_PREFIXES)
             ),
             *(f"task {task!r}" for task in now.tasks - self.tasks if task is not _current() and not task.done()),
         ]
