@@ -23,7 +23,7 @@ Rule: no message, hint or excerpt ever holds a query string, a token or a passwo
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class AsyncdlError(Exception):
@@ -43,6 +43,22 @@ class AsyncdlError(Exception):
 
     def __str__(self) -> str:
         return self.message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Arguments by keyword are not in `args`, and `errno` is not in the dict: without this an error could not come
+        # back from another process.
+        state = dict(vars(self))
+        if isinstance(self, OSError):
+            state["errno"] = self.errno
+        return _rebuild, (type(self), self.args, state)
+
+
+def _rebuild(kind: type[AsyncdlError], args: tuple[object, ...], state: dict[str, object]) -> AsyncdlError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    for name, value in state.items():
+        setattr(error, name, value)
+    return error
 
 
 class OptionsError(AsyncdlError, ValueError):

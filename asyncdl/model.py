@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 from urllib.parse import urlsplit
 
+from asyncdl.errors import OptionsError
+
 IfExists: TypeAlias = Literal["skip", "replace", "error"]
 HeaderPairs: TypeAlias = tuple[tuple[str, str], ...]
+
+#: Seconds: the infinite float, so that "never" can be said and an int that no float holds cannot.
+_LATEST = float("inf")
 
 
 class Part(NamedTuple):
@@ -33,21 +39,37 @@ class SignedUrl:
         expires_at: when it dies, in seconds since the epoch (as `time.time()`); None reads it from the URL where its
             provider writes it there.
         headers: further headers that this URL needs, as pairs of name and value.
+
+    Raises:
+        OptionsError: `expires_at` is no point in time. The URL and the headers are checked where they are used.
     """
 
     url: str
     expires_at: float | None = None
     headers: HeaderPairs = ()
 
+    def __post_init__(self) -> None:
+        moment: object = self.expires_at
+        good = moment is None or (isinstance(moment, int | float) and not isinstance(moment, bool))
+        # Not a number: compared with anything it would never die; nor is an int beyond any clock one.
+        if not good or (moment is not None and not abs(moment) <= _LATEST):  # type: ignore[arg-type]  # `good`
+            raise OptionsError("expires_at must be seconds since the epoch, as time.time() has them")
+
     @property
     def public(self) -> str:
         """The URL without user, password, query and fragment: what may be logged and shown."""
         try:
             split = urlsplit(self.url)
-            host = split.netloc.rpartition("@")[2]
-        except ValueError:
+            # A password with a slash in it would pass for host, port and path; its first half is no port.
+            _ = split.port
+        except (AttributeError, TypeError, ValueError):
             return "<malformed URL>"
-        return f"{split.scheme}://{host}{split.path}" + ("?…" if split.query else "")
+        if not isinstance(self.url, str) or not split.netloc:
+            return "<malformed URL>"
+        # A query whose question mark was encoded by mistake is still a query.
+        path, *encoded = re.split("%3f", split.path, maxsplit=1, flags=re.IGNORECASE)
+        host = split.netloc.rpartition("@")[2]
+        return f"{split.scheme}://{host}{path}" + ("?…" if split.query or encoded else "")
 
     def __repr__(self) -> str:
         return f"SignedUrl({self.public!r})"
@@ -73,7 +95,7 @@ Source: TypeAlias = str | SignedUrl | UrlProvider | SyncUrlProvider
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One file to download: from `source` to `dest`.
+    """One file to download: from `source` to `dest`. Its repr shows neither source nor headers: they hold secrets.
 
     Args:
         source: a URL, a `SignedUrl`, or a provider of them.
@@ -83,10 +105,10 @@ class Request:
         if_exists: what to do when `dest` is there.
     """
 
-    source: Source
+    source: Source = field(repr=False)
     dest: Path
     size: int | None = None
-    headers: HeaderPairs = ()
+    headers: HeaderPairs = field(default=(), repr=False)
     if_exists: IfExists = "skip"
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
 
@@ -18,24 +19,41 @@ PART_SIZE_STEP = 4096
 MAX_PARTS = 10_000
 
 
+# RFC 9110 section 5.5; a lone surrogate is no character and cannot be sent.
+_FIELD_VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]*")
+#: Characters of a refused value that are shown.
+_LONGEST_SHOWN = 80
+
+
 def _require(condition: bool, message: str) -> None:
     if not condition:
         raise OptionsError(message)
 
 
+def _shown(value: object) -> str:
+    try:
+        return repr(value)[:_LONGEST_SHOWN]
+    except Exception:  # noqa: BLE001  # a stranger's repr, or an int with too many digits to print
+        return f"a value of type {type(value).__name__}"
+
+
 def _count(name: str, value: object, minimum: int = 1) -> None:
-    _require(
-        isinstance(value, int) and not isinstance(value, bool) and value >= minimum,
-        f"{name} must be a whole number of at least {minimum}, not {value!r}",
-    )
+    good = isinstance(value, int) and not isinstance(value, bool) and value >= minimum
+    _require(good, f"{name} must be a whole number of at least {minimum}, not {_shown(value)}")
 
 
-def _seconds(name: str, value: object, *, zero: bool = False) -> None:
-    good = isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
-    _require(
-        good and (value > 0 or (zero and value == 0)),  # type: ignore[operator]  # `good` proved the type
-        f"{name} must be a number of seconds {'of at least' if zero else 'greater than'} 0, not {value!r}",
-    )
+def _number(name: str, value: object, *, zero: bool = False, unit: str = "seconds") -> None:
+    good = isinstance(value, int | float) and not isinstance(value, bool)
+    try:
+        good = good and isfinite(value) and (value > 0 or (zero and value == 0))  # type: ignore[arg-type,operator]
+    except OverflowError:
+        good = False
+    bound = "of at least" if zero else "greater than"
+    _require(good, f"{name} must be a number of {unit} {bound} 0, not {_shown(value)}")
+
+
+def _flag(name: str, value: object) -> None:
+    _require(isinstance(value, bool), f"{name} must be True or False, not {_shown(value)}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,7 +75,8 @@ class Options:
             twenty times as long, one twentieth of their life.
         max_redirects: redirects followed for one request.
         preallocate: reserve the whole size on disk before the first byte, where the file system can.
-        proxy: proxy URL for every request; None takes it from the environment (see `use_environment`).
+        proxy: proxy URL for every request; None takes it from the environment (see `use_environment`). Not shown in the
+            repr: it may name a password.
         ca_file: PEM file of the certificate authorities to trust instead of the system's.
         use_environment: honour HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE, SSL_CERT_DIR,
             REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE.
@@ -76,7 +95,7 @@ class Options:
     refresh_margin: float = 5.0
     max_redirects: int = 5
     preallocate: bool = True
-    proxy: str | None = None
+    proxy: str | None = field(default=None, repr=False)
     ca_file: str | Path | None = None
     use_environment: bool = True
     user_agent: str | None = None
@@ -89,8 +108,15 @@ class Options:
             _count(name, getattr(self, name), minimum=0)
         if self.part_size is not None:
             _count("part_size", self.part_size)
-        _seconds("reuse_window", self.reuse_window, zero=True)
-        _seconds("refresh_margin", self.refresh_margin, zero=True)
+        for name in ("reuse_window", "refresh_margin"):
+            _number(name, getattr(self, name), zero=True)
+        for name in ("preallocate", "use_environment"):
+            _flag(name, getattr(self, name))
+        _require(self.proxy is None or isinstance(self.proxy, str), "proxy must be a URL in a str, or None")
+        _require(self.ca_file is None or isinstance(self.ca_file, str | Path), "ca_file must be a path, or None")
+        if self.user_agent is not None:
+            good = isinstance(self.user_agent, str) and _FIELD_VALUE.fullmatch(self.user_agent) is not None
+            _require(good, "user_agent must be a str without control characters")
 
     @property
     def memory_bound(self) -> int:
@@ -125,16 +151,16 @@ class Timeouts:
 
     def __post_init__(self) -> None:
         for name in ("connect", "response", "stall", "refresh"):
-            _seconds(f"timeouts.{name}", getattr(self, name))
+            _number(f"timeouts.{name}", getattr(self, name))
         if self.total is not None:
-            _seconds("timeouts.total", self.total)
+            _number("timeouts.total", self.total)
         if self.low_speed is not None:
             _require(
                 isinstance(self.low_speed, tuple) and len(self.low_speed) == 2,
-                f"timeouts.low_speed must be (bytes_per_second, seconds), not {self.low_speed!r}",
+                f"timeouts.low_speed must be (bytes_per_second, seconds), not {_shown(self.low_speed)}",
             )
-            for value in self.low_speed:
-                _seconds("timeouts.low_speed", value)
+            _number("timeouts.low_speed[0]", self.low_speed[0], unit="bytes per second")
+            _number("timeouts.low_speed[1]", self.low_speed[1])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -163,4 +189,4 @@ class Retry:
         _count("retry.attempts", self.attempts)
         _count("retry.budget", self.budget, minimum=0)
         for name in ("base", "cap", "retry_after_cap"):
-            _seconds(f"retry.{name}", getattr(self, name), zero=True)
+            _number(f"retry.{name}", getattr(self, name), zero=True)

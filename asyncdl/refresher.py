@@ -39,6 +39,8 @@ _SHORTEST_INTERVAL = 1.0
 _SECOND_TRY_AFTER = 0.5
 #: A URL's early renewal takes at most this share of its life.
 _MARGIN_SHARE = 1 / 20
+#: Seconds by which the server's clock may be ahead of the Date it sent (RFC 9110 section 5.6.7 has whole seconds).
+_DATE_RESOLUTION = 1.0
 #: Characters kept of what a provider's exception says.
 _LONGEST_WORDS = 500
 
@@ -159,7 +161,7 @@ class UrlRefresher:
         )
 
     def _server_now(self) -> float | None:
-        """The server's idea of now; it runs on with the monotonic clock, so that a jump of ours changes nothing."""
+        """The server's idea of now, at the earliest; it runs on with the monotonic clock, whatever ours does."""
         return None if self._server_ahead is None else self._server_ahead + self._clock.monotonic()
 
     def _young(self) -> bool:
@@ -173,7 +175,8 @@ class UrlRefresher:
         now = self._server_now()
         if self._provider is None or self._expires_at is None or now is None:
             return False
-        return self._dead() or (now >= self._expires_at - (self._margin or 0.0) and not self._young())
+        latest = now + _DATE_RESOLUTION
+        return self._dead() or (latest >= self._expires_at - (self._margin or 0.0) and not self._young())
 
     async def _renew(self, old: Lease | None, *, refused: bool) -> None:
         """Call the provider; the lock is held."""

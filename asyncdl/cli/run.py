@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 class Download(Protocol):
     """`asyncdl.engine.download`, as far as the command calls it."""
 
-    async def __call__(  # noqa: PLR0913  # the engine has so many
+    async def __call__(  # the engine has so many
         self,
         source: Source,
         dest: Path,

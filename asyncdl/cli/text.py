@@ -43,7 +43,7 @@ def human_time(number: float | None) -> str:
     """Seconds as `4.2 s`, `3:07` or `1:02:03`; None as `-`."""
     if number is None:
         return "-"
-    if number < 60:  # noqa: PLR2004  # a minute
+    if number < 60:  # a minute
         return f"{number:.1f} s"
     minutes, seconds = divmod(int(number), 60)
     hours, minutes = divmod(minutes, 60)

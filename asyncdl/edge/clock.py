@@ -1,4 +1,4 @@
-"""Time and chance: the only place that reads a clock, sleeps or rolls a die, so that a test can do all three by hand."""
+"""Time and chance: the only place that reads a clock, sleeps or rolls a die, so that a test can do so by hand."""
 
 from __future__ import annotations
 

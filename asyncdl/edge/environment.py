@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import ssl
+from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from asyncdl.errors import OptionsError
 
-#: In the order in which they are asked; SSL_CERT_FILE and SSL_CERT_DIR are OpenSSL's own and need nothing from us.
+#: In the order in which they are asked.
 _CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+_OPENSSL_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
 def check_proxy(proxy: str) -> str:
@@ -38,7 +41,9 @@ def proxy_for(url: str) -> str | None:
     split = urlsplit(url)
     proxies = getproxies()
     proxy = proxies.get(split.scheme) or proxies.get("all")
-    if not proxy or (split.hostname and proxy_bypass(split.netloc.rpartition("@")[2])):
+    host = split.hostname or ""
+    # With the port, as NO_PROXY may name one; and alone, as it names IPv6 addresses without brackets.
+    if not proxy or (host and (proxy_bypass(split.netloc.rpartition("@")[2]) or proxy_bypass(host))):
         return None
     return check_proxy(proxy)
 
@@ -53,11 +58,29 @@ def trust_store(ca_file: str | None, *, use_environment: bool) -> ssl.SSLContext
     if bundle is None and use_environment:
         bundle = next((value for name in _CA_VARIABLES if (value := os.environ.get(name))), None)
     if bundle is None:
-        return ssl.create_default_context()
+        return _system_store(use_environment=use_environment)
     try:
-        if os.path.isdir(bundle):
+        if not bundle:
+            # OpenSSL takes an empty name for none, and would trust everybody the system trusts.
+            raise FileNotFoundError(errno.ENOENT, "the name is empty")
+        if Path(bundle).is_dir():
             return ssl.create_default_context(capath=bundle)
         return ssl.create_default_context(cafile=bundle)
-    except (OSError, ssl.SSLError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else "no certificate in it"
-        raise OptionsError(f"cannot use the CA file {bundle}: {reason}") from error
+    except ssl.SSLError as error:
+        raise OptionsError(f"cannot use the CA file {bundle}: no certificate in it") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "not the name of a file"
+        raise OptionsError(f"cannot use the CA file {bundle!a}: {reason}") from error
+
+
+def _system_store(*, use_environment: bool) -> ssl.SSLContext:
+    """The system's certificates. OpenSSL follows its variables by itself, so to pass them by, its files are named."""
+    if use_environment or not any(name in os.environ for name in _OPENSSL_VARIABLES):
+        return ssl.create_default_context()
+    paths = ssl.get_default_verify_paths()
+    file, folder = Path(paths.openssl_cafile), Path(paths.openssl_capath)
+    if not (file.is_file() or folder.is_dir()):
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    return ssl.create_default_context(
+        cafile=str(file) if file.is_file() else None, capath=str(folder) if folder.is_dir() else None
+    )

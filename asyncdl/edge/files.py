@@ -1,4 +1,4 @@
-"""The file system: `.part` beside the destination, positional writes, fsync, rename, lock. The only module that names os.
+"""The file system: `.part` beside the destination, positional writes, fsync, rename, lock; the one owner of `os`.
 
 Every call that may block runs in a worker thread, one at a time for each file.
 """
@@ -16,8 +16,10 @@ from typing import Protocol, TypeAlias, TypeVar
 
 import aiofiles.os
 
+from asyncdl.edge.refusals import busy, exists, no_path, refuse_odd, storage_error
+from asyncdl.edge.space import fallocate
 from asyncdl.edge.threads import Worker
-from asyncdl.errors import DestinationBusyError, DestinationExistsError, DiskFullError, StorageError
+from asyncdl.errors import StorageError
 from asyncdl.model import Chunk, IfExists
 
 try:
@@ -33,9 +35,10 @@ PART_SUFFIX = ".part"
 RENAME_PATIENCE = 10.0
 #: Buffers in one writev call (POSIX guarantees 16; Linux, macOS and the BSDs have 1024).
 _MOST_BUFFERS = 1024
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-#: What "this file system cannot reserve space" looks like: macOS and old NFS, FUSE, odd devices.
-_CANNOT_RESERVE = frozenset({errno.EOPNOTSUPP, errno.EINVAL, errno.ENODEV, errno.ENOSYS, errno.ENOTSUP})
+#: Between losing a race for the `.part` name and asking again, the winner has shown itself.
+_CREATE_TRIES = 3
+#: What "this file system has no such thing" looks like: macOS, NFS, FUSE, FAT, odd devices.
+_UNSUPPORTED = frozenset({errno.EOPNOTSUPP, errno.EINVAL, errno.ENODEV, errno.ENOSYS, errno.ENOTSUP})
 
 #: ERROR_ACCESS_DENIED and ERROR_SHARING_VIOLATION (Windows system error codes).
 _HELD_BY_ANOTHER = frozenset({5, 32})
@@ -46,28 +49,15 @@ class FileSink(Protocol):
 
     async def reserve(self, size: int) -> None:
         """Take `size` bytes on the disk, where that can be done without writing them."""
-        ...
 
     async def write(self, chunks: Sequence[Chunk]) -> None:
         """Write every chunk at its offset, completely."""
-        ...
 
     async def publish(self, size: int) -> None:
         """Make exactly `size` bytes durable under the destination's name."""
-        ...
 
     async def abandon(self) -> None:
         """Close; what has been written stays in `.part`, an empty `.part` goes."""
-        ...
-
-
-def storage_error(error: OSError, doing: str, path: Path) -> StorageError:
-    """The storage error for what the system said while `doing` something to `path`."""
-    reason = error.strerror or type(error).__name__
-    if error.errno in _FULL:
-        hint = "free some space, or choose another destination" if error.errno != errno.EFBIG else None
-        return DiskFullError(f"cannot {doing} {path}: {reason}", errno=error.errno, hint=hint)
-    return StorageError(f"cannot {doing} {path}: {reason}", errno=error.errno)
 
 
 class PartFile:
@@ -78,7 +68,7 @@ class PartFile:
         self._if_exists: IfExists = if_exists
         self._descriptor = -1
         self._mode = 0
-        self._written = False
+        self._worth_keeping = False
         self._worker = Worker(self._release)
 
     @classmethod
@@ -93,22 +83,24 @@ class PartFile:
         try:
             await file._call("create", file._open)
         except BaseException:
-            file._close()
+            await file.abandon()
             raise
         return file
 
     def _open(self) -> None:
-        self._descriptor = _open_locked(self._part)
-        self._mode = _permissions(os.fstat(self._descriptor))
-        with contextlib.suppress(FileNotFoundError):
-            self._mode = _permissions(os.lstat(self._dest))
+        old = _status(self._dest)
+        if old is not None and not stat.S_ISREG(old.st_mode):
+            old = None
+        # The old file may be private: nobody else may open its successor, not even before the next call.
+        self._descriptor = _open_locked(self._part, 0o666 if old is None else 0o600)
+        self._mode = (old or os.fstat(self._descriptor)).st_mode & 0o777
         _chmod(self._descriptor, 0o600)
 
     async def reserve(self, size: int) -> None:
         await self._call("reserve space for", lambda: _reserve(self._descriptor, size))
 
     async def write(self, chunks: Sequence[Chunk]) -> None:
-        self._written = True
+        self._worth_keeping = True
         await self._call("write", lambda: write_all(self._descriptor, chunks))
 
     async def publish(self, size: int) -> None:
@@ -116,6 +108,7 @@ class PartFile:
 
         Raises:
             DestinationExistsError: something took the destination's name meanwhile and is not to be replaced.
+            DestinationBusyError: another download took the `.part` name meanwhile (file systems without locks).
             StorageError: the system refused; after a failed fsync nothing is tried again.
         """
 
@@ -124,26 +117,27 @@ class PartFile:
             _chmod(self._descriptor, self._mode)
             os.fsync(self._descriptor)
 
-        def rename() -> None:
-            status = _status(self._dest)
-            if status is not None:
-                _refuse_odd(self._dest, status)
-                if self._if_exists != "replace":
-                    raise _exists(self._dest, "it appeared while the download ran")
-            _replace(self._part, self._dest)
-            _sync_directory(self._dest.parent)
-
         # Two calls, so that a cancellation during a long fsync still keeps the file from appearing.
         await self._call("flush", make_durable)
-        await self._call("rename", rename)
-        self._close()
+        await self._call("rename", self._rename)
+
+    def _rename(self) -> None:
+        status = _status(self._dest)
+        if status is not None:
+            refuse_odd(self._dest, status.st_mode)
+            if self._if_exists != "replace":
+                raise exists(self._dest, "it appeared while the download ran")
+        if not _is_named(self._descriptor, self._part):
+            raise busy(self._part)
+        if not _has_locks():  # Windows renames no file that is open
+            self._worth_keeping = True
+            self._release()
+        _replace(self._part, self._dest)
+        _sync_directory(self._dest.parent)
+        self._worker.close()
 
     async def abandon(self) -> None:
-        try:
-            if not self._written:
-                await self._call("remove", lambda: self._part.unlink(missing_ok=True))
-        finally:
-            self._close()
+        await self._worker.aclose()
 
     async def _call(self, doing: str, call: Callable[[], T]) -> T:
         try:
@@ -153,12 +147,19 @@ class PartFile:
         except OSError as error:
             raise storage_error(error, doing, self._part) from error
 
-    def _close(self) -> None:
-        self._worker.close()
-
     def _release(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor < 0:
+            return
+        # Whatever goes wrong here changes nothing: what must last has been through fsync.
+        with contextlib.suppress(OSError):
+            if not self._worth_keeping and _has_locks() and _is_named(descriptor, self._part):
+                self._part.unlink()
+        with contextlib.suppress(OSError):
+            os.close(descriptor)
+        with contextlib.suppress(OSError):
+            if not self._worth_keeping and not _has_locks():
+                self._part.unlink(missing_ok=True)
 
 
 async def existing_size(dest: Path, if_exists: IfExists) -> int | None:
@@ -168,6 +169,12 @@ async def existing_size(dest: Path, if_exists: IfExists) -> int | None:
         DestinationExistsError: it is there, and `if_exists` is "error".
         StorageError: it is no regular file, or its directory is missing or no directory.
     """
+    try:
+        usable = b"\0" not in os.fsencode(dest)
+    except UnicodeEncodeError:
+        usable = False
+    if not usable:
+        raise no_path(dest)
     try:
         parent = await aiofiles.os.stat(dest.parent)
     except OSError as error:
@@ -180,9 +187,9 @@ async def existing_size(dest: Path, if_exists: IfExists) -> int | None:
         return None
     except OSError as error:
         raise storage_error(error, "use", dest) from error
-    _refuse_odd(dest, status)
+    refuse_odd(dest, status.st_mode)
     if if_exists == "error":
-        raise _exists(dest, "it is there already")
+        raise exists(dest, "it is there already")
     return status.st_size
 
 
@@ -193,46 +200,26 @@ def _status(path: Path) -> os.stat_result | None:
         return None
 
 
-def _permissions(status: os.stat_result) -> int:
-    return stat.S_IMODE(status.st_mode) & 0o777
+def _is_named(descriptor: int, path: Path) -> bool:
+    """Whether `path` is still the name of the open file."""
+    status = _status(path)
+    return status is not None and os.path.samestat(os.fstat(descriptor), status)
 
 
-def _refuse_odd(dest: Path, status: os.stat_result) -> None:
-    """Only a regular file may be replaced: nothing is ever written through a link or into a device."""
-    kinds = {
-        stat.S_IFDIR: "a directory",
-        stat.S_IFLNK: "a symbolic link",
-        stat.S_IFIFO: "a FIFO",
-        stat.S_IFSOCK: "a socket",
-        stat.S_IFCHR: "a device",
-        stat.S_IFBLK: "a device",
-    }
-    kind = kinds.get(stat.S_IFMT(status.st_mode))
-    if kind is not None:
-        hint = "give the path the link points to" if kind == "a symbolic link" else "give the path of a file"
-        raise StorageError(f"cannot download to {dest}: it is {kind}", errno=errno.EEXIST, hint=hint)
-
-
-def _exists(dest: Path, why: str) -> DestinationExistsError:
-    return DestinationExistsError(
-        f"cannot download to {dest}: {why}", errno=errno.EEXIST, hint='remove it, or set if_exists="replace"'
-    )
-
-
-def _open_locked(part: Path) -> int:
-    """A descriptor of a new, empty, locked file at `part`; its mode is what the umask gives."""
+def _open_locked(part: Path, mode: int) -> int:
+    """A descriptor of a new, empty, locked file at `part`, made with `mode` less the umask."""
     flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
-    for _ in range(3):
+    for _ in range(_CREATE_TRIES):
         try:
-            descriptor = os.open(part, flags, 0o666)
+            descriptor = os.open(part, flags, mode)
         except FileExistsError:
             _clear_stale(part)
             continue
-        if not _lock(descriptor):
-            os.close(descriptor)
-            break
-        return descriptor
-    raise DestinationBusyError(f"another download is writing {part}", errno=errno.EBUSY)
+        # Before the lock was ours, another download may have taken this file for one left behind, and removed it.
+        if _lock(descriptor) is not False and _is_named(descriptor, part):
+            return descriptor
+        os.close(descriptor)
+    raise busy(part)
 
 
 def _clear_stale(part: Path) -> None:
@@ -242,43 +229,49 @@ def _clear_stale(part: Path) -> None:
     except FileNotFoundError:
         return
     try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise StorageError(f"{part} is in the way and no regular file", errno=errno.EEXIST)
-        if not _lock(descriptor):
-            raise DestinationBusyError(f"another download is writing {part}", errno=errno.EBUSY)
+        ours = _lock(descriptor)
+        if ours is False:
+            raise busy(part)
+        if ours is None and _has_locks():
+            raise busy(part, hint="this file system has no locks: remove the file if no download is running")
         # Between open and lock the name may have passed to a new download's file.
-        with contextlib.suppress(FileNotFoundError):
-            if os.path.samestat(status, os.lstat(part)):
-                part.unlink()
+        if ours and _is_named(descriptor, part):
+            part.unlink(missing_ok=True)
     finally:
         os.close(descriptor)
+    if ours is None:
+        try:
+            part.unlink(missing_ok=True)
+        except PermissionError as error:  # Windows removes no file that is open, which is as good as a lock
+            raise busy(part) from error
 
 
-def _lock(descriptor: int) -> bool:
-    if fcntl is None:
-        return True
+def _has_locks() -> bool:
+    return fcntl is not None
+
+
+def _lock(descriptor: int) -> bool | None:
+    """Whether the file's lock is ours; None where the system, or the file system, has none to give."""
+    if not _has_locks():
+        return None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError:
-        return True  # a file system without locks; O_EXCL has kept live downloads apart already
+        return None
     return True
 
 
 def _reserve(descriptor: int, size: int) -> None:
-    reserve = getattr(os, "posix_fallocate", None)
-    if reserve is not None and size:
-        try:
-            reserve(descriptor, 0, size)
-        except OSError as error:
-            if error.errno not in _CANNOT_RESERVE:
-                os.ftruncate(descriptor, 0)
-                raise
-        else:
-            return
-    os.ftruncate(descriptor, size)
+    number = fallocate(descriptor, size) if size else errno.ENOSYS
+    if number in _UNSUPPORTED:
+        os.ftruncate(descriptor, size)
+    elif number:
+        os.ftruncate(descriptor, 0)
+        raise OSError(number, os.strerror(number))
 
 
 def write_all(descriptor: int, chunks: Sequence[Chunk]) -> None:
@@ -296,10 +289,13 @@ def write_all(descriptor: int, chunks: Sequence[Chunk]) -> None:
 
 def _write_run(descriptor: int, buffers: list[bytes | memoryview], offset: int) -> None:
     while buffers:
+        left = len(buffers)
         written = _pwritev(descriptor, buffers, offset)
         offset += written
         while buffers and written >= len(buffers[0]):
             written -= len(buffers.pop(0))
+        if not written and left == len(buffers):
+            raise OSError(errno.EIO, "the system took no byte")
         if written:
             buffers[0] = memoryview(buffers[0])[written:]
 
@@ -313,8 +309,13 @@ def _pwritev(descriptor: int, buffers: list[bytes | memoryview], offset: int) ->
 
 
 def _chmod(descriptor: int, mode: int) -> None:
+    """Set permissions, where the file system has them (FAT and SMB shares may have one mode for all)."""
     if hasattr(os, "fchmod"):
-        os.fchmod(descriptor, mode)
+        try:
+            os.fchmod(descriptor, mode)
+        except OSError as error:
+            if error.errno not in _UNSUPPORTED | {errno.EPERM}:
+                raise
 
 
 def _replace(part: Path, dest: Path) -> None:
@@ -332,10 +333,17 @@ def _replace(part: Path, dest: Path) -> None:
 
 
 def _sync_directory(directory: Path) -> None:
+    """Make a rename durable, where the system lets us: not on Windows, nor in a directory we may not read."""
     if not hasattr(os, "O_DIRECTORY"):
-        return  # Windows: directories cannot be opened
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        return
+    try:
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except PermissionError:
+        return
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED:
+            raise
     finally:
         os.close(descriptor)

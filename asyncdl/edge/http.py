@@ -11,6 +11,7 @@ import contextlib
 import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import TypeAlias
 
 import aiohttp
@@ -46,6 +47,8 @@ class AiohttpTransport:
 
     def __init__(self, options: Options, timeouts: Timeouts, session: aiohttp.ClientSession | None = None) -> None:
         self._options, self._timeouts = options, timeouts
+        self._sent = aiohttp.TraceConfig()
+        self._sent.on_request_headers_sent.append(self._start_response_timeout)
         self._proxy = check_proxy(options.proxy) if options.proxy else None
         self._given, self._own = session, None if session else self._open_session()
         self._stranger: aiohttp.ClientSession | None = None
@@ -60,7 +63,12 @@ class AiohttpTransport:
             connector_owner=connector is None,
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
+            trace_configs=[self._sent],
         )
+
+    async def _start_response_timeout(self, _session: object, trace: SimpleNamespace, _params: object) -> None:
+        bound: asyncio.Timeout = trace.trace_request_ctx
+        bound.reschedule(asyncio.get_running_loop().time() + self._timeouts.response)
 
     @property
     def connection_limit(self) -> int | None:
@@ -99,17 +107,14 @@ class AiohttpTransport:
         self, url: SignedUrl, own: dict[str, str], headers: HeaderPairs, home: Origin
     ) -> tuple[aiohttp.ClientResponse, int]:
         """The first response that is no redirect, and how many were."""
-        target, at_home, first = url.url, True, origin_of(url.url)
+        target, first, stayed = url.url, origin_of(url.url), True
         for hops in range(self._options.max_redirects + 1):
-            # Once left, home is not come back to: who controls a redirect must not choose where headers go.
-            at_home = at_home and origin_of(target) == home
-            fields = [*own.items()]
-            if at_home:
-                fields = [*((name, value) for name, value in headers if name.lower() != "user-agent"), *fields]
-                fields += [("User-Agent", value) for name, value in headers if name.lower() == "user-agent"]
-            if hops == 0 or (at_home and origin_of(target) == first):
-                fields += url.headers
-            raw = await self._request(target, fields, stranger=not at_home and hops > 0)
+            # Once left, an origin is not come back to: who controls a redirect must not choose where headers go.
+            stayed = stayed and origin_of(target) == first
+            fields = (*(headers if stayed and first == home else ()), *(url.headers if stayed else ()))
+            given = {name.lower() for name, _ in fields}
+            fields += tuple((name, value) for name, value in own.items() if name.lower() not in given)
+            raw = await self._request(target, fields, stranger=not stayed)
             location = raw.headers.get("Location")
             if raw.status not in _REDIRECTS or location is None:
                 return raw, hops
@@ -117,23 +122,25 @@ class AiohttpTransport:
             target = redirect_target(target, location)
         raise ResponseMismatchError(f"more than {self._options.max_redirects} redirects")
 
-    async def _request(self, url: str, fields: list[tuple[str, str]], *, stranger: bool) -> aiohttp.ClientResponse:
+    async def _request(self, url: str, fields: HeaderPairs, *, stranger: bool) -> aiohttp.ClientResponse:
         session = self._session(stranger=stranger)
         proxy = self._proxy or (proxy_for(url) if self._options.use_environment and not self._given else None)
         # A session of the caller's has its own idea of whom to trust, unless the options say otherwise.
         context = None if self._given and self._options.ca_file is None else await self._context(url)
         fault: TransferError
+        # In a session of ours the second half begins anew when the request has been sent.
         bound = asyncio.timeout(self._timeouts.connect + self._timeouts.response)
         try:
             async with bound:
                 return await session.get(
                     URL(url, encoded=True),
-                    headers=_merge(fields),
+                    headers=fields,
                     allow_redirects=False,
                     auto_decompress=False,
                     raise_for_status=False,
                     read_bufsize=_READ_BUFFER,
                     timeout=self._client_timeout,
+                    trace_request_ctx=bound,
                     proxy=proxy,
                     ssl=True if context is None else context,
                 )
@@ -162,14 +169,6 @@ class AiohttpTransport:
             environment = self._options.use_environment
             self._ssl = await anyio.to_thread.run_sync(lambda: trust_store(ca_file, use_environment=environment))
         return self._ssl
-
-
-def _merge(fields: list[tuple[str, str]]) -> dict[str, str]:
-    """Later fields replace earlier ones of the same name; several values of a caller's header are joined."""
-    merged: dict[str, tuple[str, str]] = {}
-    for name, value in fields:
-        merged[name.lower()] = (name, value)
-    return dict(merged.values())
 
 
 @dataclass(slots=True)
@@ -207,6 +206,7 @@ class _StreamBody:
     def __init__(self, stream: aiohttp.StreamReader, start: int, stop: int | None, chunk_size: int) -> None:
         self._stream, self._position, self._stop, self._chunk_size = stream, start, stop, chunk_size
         self._pending = memoryview(b"")
+        self._fault: TransferError | None = None
         self.received = 0
 
     async def receive(self) -> Chunk | None:
@@ -225,15 +225,20 @@ class _StreamBody:
         return chunk
 
     async def _read(self) -> bytes:
-        try:
-            data = await self._stream.readany()
-        except (aiohttp.ClientError, OSError) as error:
-            fault: TransferError = translate(error)
-        else:
-            if data or self._stop is None:
+        if self._fault is None:
+            try:
+                data = await self._stream.readany()
+            except (aiohttp.ClientError, OSError) as error:
+                self._fault = translate(error)
+                data = self._salvage()
+            if data or (self._stop is None and self._fault is None):
                 return data
-            fault = ConnectError("the connection ended before the body did", retryable=True)
-        raise fault
+        raise self._fault or ConnectError("the connection ended before the body did", retryable=True)
+
+    def _salvage(self) -> bytes:
+        """What had arrived when the connection broke: aiohttp's reader raises first and forgets it."""
+        rest = getattr(self._stream, "_read_nowait", None)
+        return b"" if rest is None else rest(-1)
 
 
 def translate(error: Exception) -> TransferError:
@@ -268,7 +273,16 @@ def translate(error: Exception) -> TransferError:
             return ConnectError(f"the connection failed ({type(error).__name__})", retryable=True)
 
 
+#: Clearer than what the event loop makes of them ("Connect call failed").
+_WORDS: dict[type[OSError], str] = {
+    ConnectionRefusedError: "connection refused",
+    ConnectionResetError: "connection reset by the other side",
+    TimeoutError: "no answer",
+}
+
+
 def _connect_error(what: str, cause: OSError) -> ConnectError:
-    fault = ConnectError(f"{what}: {cause.strerror or type(cause).__name__}", retryable=True)
+    words = _WORDS.get(type(cause)) or cause.strerror or type(cause).__name__
+    fault = ConnectError(f"{what}: {words}", retryable=True)
     fault.__cause__ = cause if type(cause).__module__ in {"builtins", "socket", "ssl"} else None
     return fault

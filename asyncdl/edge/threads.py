@@ -64,6 +64,16 @@ class Worker:
         if now:
             self._release()
 
+    async def aclose(self) -> None:
+        """Release in a worker thread; where a call is still running, that call does it, and is not waited for."""
+        with self._lock:
+            idle = not self._running and not self._closed
+        try:
+            if idle:
+                await self.run(self.close)
+        finally:
+            self.close()
+
 
 async def _outwait(running: asyncio.Future[T]) -> None:
     """Wait for a call whose task is cancelled already; further cancellations do not shorten the wait."""

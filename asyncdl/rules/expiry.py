@@ -18,6 +18,8 @@ _MOST_URL: Final = 64 * 1024
 _MOST_PARAMETERS: Final = 1000
 #: 9999-12-31T23:59:59Z, the last second a four-digit year can name.
 _LATEST: Final = 253_402_300_799
+#: 2001-09-09T01:46:40Z: `expires=3600` is somebody's lifetime in seconds, not the end of a URL signed in 1970.
+_EARLIEST: Final = 1_000_000_000
 _LEAP_SECOND: Final = 60
 #: Two-digit years from here on are 19xx. RFC 9110 section 5.6.7 asks for "the past if over 50 years ahead", which needs
 #: a clock; POSIX strptime's fixed century serves the same until 2069.
@@ -61,8 +63,8 @@ def expires_at(url: str) -> float | None:
     oss_is_lifetime = "x-oss-date" in values
     found = (
         *(_start_and_lifetime(values, vendor) for vendor in ("amz", "goog", "oss")),
-        None if oss_is_lifetime else _whole_number(values.get("x-oss-expires")),
-        _whole_number(values.get("expires")),
+        None if oss_is_lifetime else _epoch(values.get("x-oss-expires")),
+        _epoch(values.get("expires")),
         parse_iso_date(values.get("se")),
         _policy_deadline(values.get("policy")),
     )
@@ -125,6 +127,11 @@ def _query(url: str) -> dict[str, str]:
 
 def _whole_number(value: str | None) -> int | None:
     return int(value) if value is not None and _DIGITS.fullmatch(value) else None
+
+
+def _epoch(value: str | None) -> int | None:
+    seconds = _whole_number(value)
+    return None if seconds is None or seconds < _EARLIEST else seconds
 
 
 def _start_and_lifetime(values: Mapping[str, str], vendor: str) -> float | None:

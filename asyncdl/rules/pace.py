@@ -9,6 +9,11 @@ from __future__ import annotations
 import enum
 from collections import deque
 
+#: Seconds: looking more often would cost more than it could tell.
+_SHORTEST_INTERVAL = 0.01
+#: Points kept of one window, however long it is.
+_WINDOW_POINTS = 60
+
 
 class Pace(enum.Enum):
     """What the samples say about a connection."""
@@ -29,7 +34,7 @@ class PaceKeeper:
 
     def __init__(self, stall: float, low_speed: tuple[float, float] | None, now: float) -> None:
         window = low_speed[1] if low_speed else stall
-        self.interval = min(1.0, stall / 4, window / 4)
+        self.interval = max(_SHORTEST_INTERVAL, min(1.0, stall / 4, window / 4))
         self._stall, self._low_speed = stall, low_speed
         self._last_sample, self._last_received = now, 0
         self._quiet = self._active = 0.0
@@ -45,7 +50,7 @@ class PaceKeeper:
         self.parked = False
 
     def sample(self, now: float, received: int) -> Pace:
-        """The verdict at `now`, when `received` bytes of the body have arrived in all. Call every `interval` seconds."""
+        """The verdict at `now`, with `received` bytes of the body there in all. Call every `interval` seconds."""
         elapsed = min(now - self._last_sample, 2 * self.interval)
         fresh = received - self._last_received
         self._last_sample, self._last_received = now, received
@@ -66,5 +71,10 @@ class PaceKeeper:
         while len(self._window) > 1 and self._window[1][0] <= self._active - seconds:
             self._window.popleft()
         began, before = self._window[0]
-        self._window.append((self._active, received))
+        latest = self._window[-1][0]
+        if self._active == latest:
+            # Parked: what came meanwhile is from before the time that counts.
+            self._window[-1] = (self._active, received)
+        elif self._active - latest >= seconds / _WINDOW_POINTS:
+            self._window.append((self._active, received))
         return self._active - began >= seconds and received - before < rate * (self._active - began)

@@ -103,13 +103,12 @@ class Coverage:
         known = sum(
             max(0, min(stop, self._stops[index]) - max(start, self._starts[index])) for index in range(first, last)
         )
+        fresh = stop - start - known
         if first < last:
-            merged = (min(start, self._starts[first]), max(stop, self._stops[last - 1]))
-        else:
-            merged = (start, stop)
-        self._starts[first:last] = [merged[0]]
-        self._stops[first:last] = [merged[1]]
-        return stop - start - known
+            start, stop = min(start, self._starts[first]), max(stop, self._stops[last - 1])
+        self._starts[first:last] = [start]
+        self._stops[first:last] = [stop]
+        return fresh
 
     @property
     def spans(self) -> list[Part]:

@@ -51,7 +51,8 @@ _HEADER_LINE: Final = re.compile(
 _SCHEME_AND_TOKEN: Final = re.compile(
     r"\b(bearer|basic|negotiate|sharedkey(?:lite)?)(\s{1,9})[^\s\"'<>]+", re.IGNORECASE
 )
-_URL: Final = re.compile(r"(?<![a-z0-9+.-])([a-z][a-z0-9+.-]{0,20}:(?:\\?/){2})([^\s\"'<>]*)", re.IGNORECASE)
+# Whatever stands before "://" may be glued to other text, a digit or a terminal's colour code among it.
+_URL: Final = re.compile(r"([a-z0-9+.-]{1,20}:(?:\\?/){2})([^\s\"'<>]*)", re.IGNORECASE)
 _ENCODED_URL: Final = re.compile(r"(https?%3A%2F%2F(?:(?!%3F)[^\s\"'<>])*+)%3F[^\s\"'<>]*", re.IGNORECASE)
 _USERINFO: Final = re.compile(r"[a-z][a-z0-9+.-]*:/{2}([^/?#]*)@", re.IGNORECASE)
 

@@ -120,12 +120,15 @@ async def _read(process: Process, stream: asyncio.StreamReader | None) -> bytes 
     if stream is None:
         return b""
     data = bytearray()
+    flood = False
     while block := await stream.read(_BLOCK):
-        data += block
-        if len(data) > MOST_OUTPUT:
-            _kill_group(process)
-            return None
-    return bytes(data)
+        if not flood:
+            data += block
+            flood = len(data) > MOST_OUTPUT
+            if flood:
+                _kill_group(process)
+    # Read to its end even then: what the pipe still holds would keep asyncio from seeing that end.
+    return None if flood else bytes(data)
 
 
 def _kill_group(process: Process) -> None:
@@ -138,13 +141,16 @@ def _kill_group(process: Process) -> None:
 
 async def _reap(process: Process) -> None:
     """Wait for a killed process, and give its pipes back even if something that escaped still holds the other ends."""
+    transport = process._transport  # type: ignore[attr-defined]  # noqa: SLF001  # asyncio has no public way
+    # asyncio calls a process ended when its pipes have ended too, and does not see the end of one it paused.
+    for number in (1, 2):
+        transport.get_pipe_transport(number).close()
     try:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_REAP):
                 await process.wait()
     finally:
-        # asyncio has no public way to close the pipes of a process.
-        process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001
+        transport.close()
 
 
 def _first_line(status: int | None, output: bytes, errors: bytes, rejected: SignedUrl | None) -> str:

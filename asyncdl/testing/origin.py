@@ -298,5 +298,7 @@ class Origin:
             await connection.pause(fault.delay)
             if fault.stall_headers:
                 await connection.silence()
+            if not self.ranges:
+                fault = replace(fault, ignore_range=True)
             return faulty(fault, stored, record)
         return honest(stored, record.headers, record.range) if self.ranges else rangeless(stored, record.headers)

@@ -25,14 +25,29 @@ _JOB = Job(source="https://host/a?sig=hunter2secret", path=Path("dir/[red]a.bin"
 _MIB = 1 << 20
 
 
-def _progress(done: int, *, total: int | None = 4 * _MIB, phase: Phase = Phase.DOWNLOADING, refreshes: int = 0) -> Progress:
+def _progress(
+    done: int, *, total: int | None = 4 * _MIB, phase: Phase = Phase.DOWNLOADING, refreshes: int = 0
+) -> Progress:
     return Progress(
-        done=done, total=total, rate=2.0 * _MIB, eta=90.0, elapsed=1.0, phase=phase, refreshes=refreshes, retries=refreshes
+        done=done,
+        total=total,
+        rate=2.0 * _MIB,
+        eta=90.0,
+        elapsed=1.0,
+        phase=phase,
+        refreshes=refreshes,
+        retries=refreshes,
     )
 
 
 _RESULT = Result(
-    path=Path("dir/a.bin"), outcome=Outcome.DOWNLOADED, size=4 * _MIB, elapsed=2.0, fetched=4 * _MIB, requests=5, retries=1
+    path=Path("dir/a.bin"),
+    outcome=Outcome.DOWNLOADED,
+    size=4 * _MIB,
+    elapsed=2.0,
+    fetched=4 * _MIB,
+    requests=5,
+    retries=1,
 )
 
 
@@ -103,10 +118,9 @@ def test_errors_are_one_line_and_a_hint() -> None:
 
 
 def _raised(error: Exception) -> Exception:
-    try:
+    with pytest.raises(type(error)) as caught:
         raise error
-    except Exception as caught:  # noqa: BLE001  # whatever it is
-        return caught
+    return caught.value
 
 
 @pytest.mark.parametrize(("verbose", "expected"), [(0, 0), (1, 0), (2, 1)])
@@ -216,7 +230,10 @@ def test_choice(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_reader_that_left_is_no_error() -> None:
     """`asyncdl --json … | head -1` still downloads; nothing is said at the end either."""
-    code = "import sys; from asyncdl.cli.streams import Lines; sys.stdin.read()\nfor _ in 'ab': Lines(sys.stdout).write('x')"
+    code = (
+        "import sys; from asyncdl.cli.streams import Lines; sys.stdin.read()\n"
+        "for _ in 'ab': Lines(sys.stdout).write('x')"
+    )
     with subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as child:

@@ -1,4 +1,4 @@
-"""The command as a function, with a download that is not the engine's: what it is asked, and what is made of its end."""
+"""The command as a function, with a download that is not the engine's: what it is asked, what is made of its end."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class _Engine:
         self.ends = list(ends)
         self.asked: list[tuple[Any, Path, dict[str, Any]]] = []
 
-    async def __call__(self, source: Any, dest: Path, **options: Any) -> Result:  # noqa: ANN401
+    async def __call__(self, source: Any, dest: Path, **options: Any) -> Result:
         self.asked.append((source, dest, options))
         error = self.ends.pop(0) if self.ends else None
         phase = Phase.FAILED if error else Phase.FINISHED
@@ -83,7 +83,9 @@ def test_a_fault_of_our_own_is_told_without_a_traceback(capsys: pytest.CaptureFi
     assert "hunter2secret" not in said
 
 
-@pytest.mark.parametrize("argv", [["https://host/a", "https://other/a"], ["https://host/"], ["https://host/a", "https://h/.."]])
+@pytest.mark.parametrize(
+    "argv", [["https://host/a", "https://other/a"], ["https://host/"], ["https://host/a", "https://h/.."]]
+)
 def test_names_are_settled_before_anything_starts(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """Two files with one name, or none, are wrong usage."""
     engine = _Engine()
@@ -108,7 +110,7 @@ class _AskingEngine(_Engine):
         super().__init__()
         self.urls: list[str] = []
 
-    async def __call__(self, source: Any, dest: Path, **options: Any) -> Result:  # noqa: ANN401
+    async def __call__(self, source: Any, dest: Path, **options: Any) -> Result:
         self.urls = await _calls(source)
         return await super().__call__(source, dest, **options)
 
@@ -154,10 +156,10 @@ def test_refresh_command_fails(argv: list[str], expected: int, words: str, capsy
 
 def test_verbose_says_what_goes_where(capsys: pytest.CaptureFixture[str]) -> None:
     """With -v the log of the library is heard as well, redacted."""
-    import logging  # noqa: PLC0415
+    import logging
 
     class _Logging(_Engine):
-        async def __call__(self, source: Any, dest: Path, **options: Any) -> Result:  # noqa: ANN401
+        async def __call__(self, source: Any, dest: Path, **options: Any) -> Result:
             logging.getLogger("asyncdl").info("asked for %s", source)
             return await super().__call__(source, dest, **options)
 

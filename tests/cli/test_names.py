@@ -7,7 +7,8 @@ import unicodedata
 from urllib.parse import quote
 
 import pytest
-from hypothesis import example, given, strategies as st
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from asyncdl.cli.names import file_name, refuse_clashes
 from asyncdl.errors import OptionsError
@@ -39,7 +40,22 @@ def test_made_safe(path: str, expected: str) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["", "dir/", ".", "..", "%2E%2E", "...", "%20", "CON", "con.txt", "Lpt1", "aux.tar.gz", "nul ", "COM%C2%B9", "x" * 251],
+    [
+        "",
+        "dir/",
+        ".",
+        "..",
+        "%2E%2E",
+        "...",
+        "%20",
+        "CON",
+        "con.txt",
+        "Lpt1",
+        "aux.tar.gz",
+        "nul ",
+        "COM%C2%B9",
+        "x" * 251,
+    ],
 )
 def test_refused(path: str) -> None:
     """Where no name can be made the user is told to give one."""
@@ -54,7 +70,11 @@ def test_longest() -> None:
     assert "x" * 250 == file_name("https://host/" + "x" * 250)
 
 
-@given(st.text(st.characters() | st.sampled_from("./\\:% \0\n\x1b"), max_size=300).map(lambda text: quote(text, errors="replace")))
+@given(
+    st.text(st.characters() | st.sampled_from("./\\:% \0\n\x1b"), max_size=300).map(
+        lambda text: quote(text, errors="replace")
+    )
+)
 @example("..%2f..")
 @example("%2e%2e%5c")
 def test_any_name_is_safe(segment: str) -> None:
@@ -71,7 +91,11 @@ def test_any_name_is_safe(segment: str) -> None:
     assert 0 < len((name + ".part").encode()) <= 255
 
 
-@given(st.text(string.ascii_letters + string.digits + "._-", min_size=1, max_size=20).filter(lambda name: name[0] not in "._"))
+@given(
+    st.text(string.ascii_letters + string.digits + "._-", min_size=1, max_size=20).filter(
+        lambda name: name[0] not in "._"
+    )
+)
 def test_ordinary_names_stay(name: str) -> None:
     """What needs no change gets none."""
     try:

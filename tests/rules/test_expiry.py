@@ -59,7 +59,7 @@ def custom(end: object, resource: str = "*") -> str:
         (f"Policy={custom(1763640000)}&Expires=1763640001", NOON),
         ("Expires=1763640001&X-Amz-Date=20251120T110000Z&X-Amz-Expires=3600", NOON),
         ("Expires=1763640000&Expires=1", NOON),
-        ("Expires=0", 0.0),
+        ("Expires=1000000000", 1e9),
         (f"Expires={LAST_SECOND:.0f}", LAST_SECOND),
     ],
 )
@@ -86,6 +86,9 @@ def test_expires_at(query: str, expected: float) -> None:
         "Expires=" + "9" * 5000,
         "Expires=Thu,%2020%20Nov%202025%2012:00:00%20GMT",
         "X-Amz-Expires=3600",
+        "expires=3600",
+        "Expires=0",
+        "x-oss-expires=86400",
         "X-Amz-Date=20251120T110000Z",
         "X-Amz-Date=20251320T110000Z&X-Amz-Expires=3600",
         "X-Amz-Date=20251120T250000Z&X-Amz-Expires=3600",

@@ -8,7 +8,7 @@ import shlex
 import sys
 from typing import TYPE_CHECKING
 
-import psutil
+import psutil  # type: ignore[import-untyped]  # its stubs are a package of their own
 import pytest
 
 from asyncdl.errors import OptionsError, RefreshError
@@ -51,7 +51,8 @@ def _living(ids: list[int]) -> list[int]:
 
 async def _until_dead(ids: list[int]) -> None:
     async with asyncio.timeout(10):
-        while _living(ids):
+        # Nobody but the system is told when a grandchild ends.
+        while _living(ids):  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 
 
@@ -83,14 +84,16 @@ async def test_nothing_is_left_open() -> None:
 
 async def test_no_input_and_no_argument() -> None:
     """The command cannot wait for a keyboard, and is not told the dead URL."""
-    source = CommandSource("cat; echo \"$#|$(env | grep -c 0123456789abcdef)\"")
+    source = CommandSource('cat; echo "$#|$(env | grep -c 0123456789abcdef)"')
 
     assert "0|0" == await source(_REJECTED)
 
 
 async def test_failure_is_told_without_secrets() -> None:
     """Status and the last words of the command; neither the command itself nor a signature."""
-    command = f"echo first >&2; echo 'denied: {_REJECTED.url} token=hunter2secret 0123456789abcdef' >&2; exit 7 # hunter3"
+    command = (
+        f"echo first >&2; echo 'denied: {_REJECTED.url} token=hunter2secret 0123456789abcdef' >&2; exit 7 # hunter3"
+    )
     with pytest.raises(RefreshError) as caught:
         await CommandSource(command)(_REJECTED)
     words = f"{caught.value} {caught.value.hint}"

@@ -1,0 +1,321 @@
+"""Servers that misbehave: the right reaction, the right bytes, nothing of a refused response in the file."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+import asyncdl
+from asyncdl.testing import POISON, Fault, Origin
+from tests.support.flow import EAGER, KIB, PART, fetch, holds, small
+
+SIZE = 12 * PART + 999
+IMPATIENT = asyncdl.Timeouts(connect=3, response=0.3, stall=0.3, low_speed=None)
+
+PASSING = {
+    "stalls for ever in the headers": Fault(request={0, 3}, stall_headers=True),
+    "stalls for ever at the first body byte": Fault(request={0, 3}, stall_after=0),
+    "stalls for ever in mid-body": Fault(request={0, 3}, stall_after=20_000),
+    "closes without an answer": Fault(request={0, 3}, drop_after=0, raw=None),
+    "drops in mid-body": Fault(request={0, 3}, drop_after=20_000),
+    "resets in mid-body": Fault(request={0, 3}, reset_after=20_000),
+    "declares more than it sends": Fault(request={0, 3}, short=5000),
+    "sends more than it declares": Fault(request={0, 3}, extra=POISON),
+    "answers 200 to a later range": Fault(request={3, 5}, ignore_range=True),
+    "lies about where the range starts": Fault(request={3, 5}, shift_header=1),
+    "sends a range that starts elsewhere": Fault(request={3, 5}, shift=7),
+    "leaves Content-Range out": Fault(request={3, 5}, drop_headers=("Content-Range",)),
+    "sends a malformed Content-Range": Fault(request={3, 5}, content_range="bytes banana"),
+    "is overloaded": Fault(request={0, 3, 4}, status=503),
+    "fails inside": Fault(request={0, 3, 4}, status=500),
+    "throttles": Fault(request={0, 3, 4}, status=429, headers={"Retry-After": "0"}),
+    "says 308 and not where to": Fault(request={0, 3}, status=308),
+    "is too early": Fault(request={0, 3}, status=425),
+    "closes after each response": Fault(close=True),
+    "sends every range in chunks": Fault(chunked=True),
+    "sends ranges without a length": Fault(no_length=True),
+    "speaks no HTTP once": Fault(request={0, 3}, raw=b"SSH-2.0-OpenSSH_9.2\r\n"),
+    "omits the total": Fault(request={3, 5}, total="*"),
+}
+
+
+@pytest.mark.parametrize("connections", [1, 4])
+@pytest.mark.parametrize("known", [True, False], ids=["size known", "size unknown"])
+@pytest.mark.parametrize("fault", PASSING.values(), ids=PASSING.keys())
+async def test_fault_that_passes_costs_no_byte(
+    origin: Origin, tmp_path: Path, no_leaks: object, fault: Fault, known: bool, connections: int
+) -> None:
+    """The download ends whole; what had arrived is not fetched again."""
+    content = origin.add("/object", SIZE)
+    origin.script(fault)
+
+    result = await fetch(
+        origin.url("/object"),
+        tmp_path / "file",
+        size=SIZE if known else None,
+        options=small(connections),
+        timeouts=IMPATIENT,
+    )
+    applied = origin.faults.applied(fault)
+    await origin.aclose()
+
+    assert holds(tmp_path / "file", content)
+    assert applied > 0
+    assert ["file"] == os.listdir(tmp_path)
+    # Every fault that ruins a response costs one retry; the others cost none.
+    assert result.retries in {0, applied}
+    assert SIZE == result.fetched
+
+
+LASTING = {
+    "stalls for ever in the headers": (Fault(stall_headers=True), asyncdl.StallError, "no response headers"),
+    "stalls for ever at the first byte": (Fault(stall_after=0), asyncdl.StallError, "nothing for 0.3 s"),
+    "drops at the first byte": (Fault(drop_after=0), asyncdl.ConnectError, "before"),
+    "answers 200 for another size": (
+        Fault(request=range(2, 99), ignore_range=True, body=POISON),
+        asyncdl.RemoteChangedError,
+        "bytes at first",
+    ),
+    "lies about where ranges start": (Fault(shift_header=1), asyncdl.ResponseMismatchError, "asked for bytes 0"),
+    "sends ranges that start elsewhere": (Fault(shift=7), asyncdl.ResponseMismatchError, "asked for bytes 0"),
+    "leaves Content-Range out": (
+        Fault(drop_headers=("Content-Range",)),
+        asyncdl.ResponseMismatchError,
+        "no Content-Range",
+    ),
+    "answers with multipart": (
+        Fault(drop_headers=("Content-Type",), headers={"Content-Type": "multipart/byteranges; boundary=x"}),
+        asyncdl.ResponseMismatchError,
+        "multipart",
+    ),
+    "encodes the body": (Fault(headers={"Content-Encoding": "gzip"}), asyncdl.ResponseMismatchError, "encoded"),
+    "is overloaded for good": (Fault(status=503), asyncdl.HttpStatusError, "503"),
+    "knows no such object": (Fault(status=404), asyncdl.HttpStatusError, "404"),
+    "wants a password": (Fault(status=401), asyncdl.ForbiddenError, "401"),
+    "has nothing to say": (Fault(status=204, body=b""), asyncdl.ResponseMismatchError, "204"),
+    "speaks no HTTP": (Fault(raw=b"SSH-2.0-OpenSSH_9.2\r\n"), asyncdl.ResponseMismatchError, "not HTTP"),
+    "redirects in a circle": (
+        Fault(redirect=lambda record: record.raw_target),
+        asyncdl.ResponseMismatchError,
+        "more than 5 redirects",
+    ),
+    "redirects to a file": (Fault(redirect="file:///etc/passwd"), asyncdl.ResponseMismatchError, "redirect"),
+    "changes the object": (Fault(request=range(2, 99), etag='"v2"'), asyncdl.RemoteChangedError, "entity tag"),
+    "changes the size": (Fault(request=range(2, 99), total=SIZE + 1), asyncdl.RemoteChangedError, "bytes at first"),
+}
+
+
+@pytest.mark.parametrize("connections", [1, 4])
+@pytest.mark.parametrize("fault, error, words", LASTING.values(), ids=LASTING.keys())
+async def test_fault_that_lasts_ends_in_its_own_error(
+    origin: Origin,
+    tmp_path: Path,
+    no_leaks: object,
+    fault: Fault,
+    error: type[asyncdl.AsyncdlError],
+    words: str,
+    connections: int,
+) -> None:
+    """Bounded tries, the server's words, no destination, and no byte of a refused response on the disk."""
+    origin.add("/object", SIZE)
+    origin.script(fault)
+    retry = asyncdl.Retry(attempts=3, base=0.005, cap=0.02)
+
+    with pytest.raises(error, match=words) as caught:
+        await fetch(
+            origin.url("/object"), tmp_path / "file", options=small(connections), timeouts=IMPATIENT, retry=retry
+        )
+    await origin.aclose()
+
+    assert not (tmp_path / "file").exists()
+    assert len(origin.ledger.requests) <= 6 * connections
+    for left in tmp_path.iterdir():
+        assert POISON not in left.read_bytes()
+    if isinstance(caught.value, asyncdl.TransferError) and caught.value.retryable:
+        assert 3 == caught.value.attempts
+
+
+@pytest.mark.parametrize("connections", [1, 4])
+@pytest.mark.parametrize("k", [1, 1000, 16 * KIB, PART - 1, PART, PART + 1])
+async def test_drops_at_every_multiple_of_k(origin: Origin, tmp_path: Path, k: int, connections: int) -> None:
+    """However short each response is, bytes before the drop are kept: k new ones for each request."""
+    size = min(SIZE, 60 * k)
+    content = origin.add("/object", size)
+    origin.script(Fault(drop_after=k))
+
+    result = await fetch(
+        origin.url("/object"),
+        tmp_path / "file",
+        options=small(connections),
+        retry=asyncdl.Retry(base=0.0005, cap=0.001),
+    )
+
+    assert holds(tmp_path / "file", content)
+    assert size == result.fetched
+    assert 0 == origin.ledger.repeated("/object")
+
+
+async def test_one_byte_a_second_does_not_count_as_alive(origin: Origin, tmp_path: Path) -> None:
+    """C2: a drip is never quiet long enough for a stall; the low-speed window catches it."""
+    content = origin.add("/object", 4 * PART)
+    drip = Fault(request={1, 2}, drip=(1, 0.02))
+    origin.script(drip)
+
+    result = await fetch(
+        origin.url("/object"),
+        tmp_path / "file",
+        timeouts=asyncdl.Timeouts(stall=5, low_speed=(1000, 0.4)),
+    )
+
+    assert holds(tmp_path / "file", content)
+    assert 2 == result.retries == origin.faults.applied(drip)
+    assert result.elapsed < 4
+
+
+async def test_drip_that_never_ends_is_a_stall(origin: Origin, tmp_path: Path) -> None:
+    """Progress resets a part's attempts, so only the speed, not the count, can be held against a drip."""
+    origin.add("/object", PART)
+    origin.script(Fault(drip=(1, 0.05)))
+
+    with pytest.raises(asyncdl.DeadlineError):
+        await fetch(
+            origin.url("/object"),
+            tmp_path / "file",
+            timeouts=asyncdl.Timeouts(total=1.5, stall=5, low_speed=(1000, 0.3)),
+        )
+
+
+async def test_connection_refused(tmp_path: Path) -> None:
+    """Nobody listens: a few tries, then the system's words."""
+    async with Origin() as origin:
+        url = origin.url("/object")
+
+    with pytest.raises(asyncdl.ConnectError, match="refused") as caught:
+        await fetch(url, tmp_path / "file")
+
+    assert 4 == caught.value.attempts
+    assert (0, PART) == caught.value.part
+    assert [] == os.listdir(tmp_path)
+
+
+async def test_unknown_host(tmp_path: Path) -> None:
+    """A name that does not resolve says so."""
+    with pytest.raises(asyncdl.ConnectError, match="cannot resolve"):
+        await fetch("http://no-such-host.invalid/x", tmp_path / "file")
+
+
+async def test_retry_after_is_honoured(origin: Origin, tmp_path: Path) -> None:
+    """B6: the server's wait is a lower bound, whatever the backoff."""
+    origin.add("/object", 100)
+    origin.script(Fault(request=0, status=503, headers={"Retry-After": "1"}))
+
+    await fetch(origin.url("/object"), tmp_path / "file")
+
+    first, second = origin.ledger.requests
+    assert second.started - (first.finished or 0) >= 1.0
+
+
+async def test_retry_after_beyond_the_deadline_ends_at_once(origin: Origin, tmp_path: Path) -> None:
+    """Waiting for what cannot be waited for helps nobody."""
+    origin.add("/object", 100)
+    origin.script(Fault(status=503, headers={"Retry-After": "60"}))
+
+    with pytest.raises(asyncdl.DeadlineError, match="60 s, which is past the deadline"):
+        await fetch(origin.url("/object"), tmp_path / "file", timeouts=asyncdl.Timeouts(total=20))
+
+    assert 1 == len(origin.ledger.requests)
+
+
+async def test_the_budget_is_shared(origin: Origin, tmp_path: Path) -> None:
+    """B6: many fetchers that get nowhere end after the budget, not after attempts times connections."""
+    origin.add("/object", 40 * PART)
+    origin.script(Fault(request=range(1, 10_000), status=503))
+
+    with pytest.raises(asyncdl.HttpStatusError):
+        await fetch(
+            origin.url("/object"),
+            tmp_path / "file",
+            options=small(16),
+            retry=asyncdl.Retry(attempts=1000, base=0.001, cap=0.002, budget=30),
+        )
+
+    assert len(origin.ledger.requests) <= 1 + 16 + 30
+
+
+async def test_stream_without_ranges_starts_again_after_a_drop(tmp_path: Path) -> None:
+    """A6: what cannot be resumed is fetched again from the start, and progress never goes back."""
+    async with Origin(ranges=False) as origin:
+        content = origin.add("/object", 10 * PART)
+        origin.script(Fault(request={0, 1}, drop_after=3 * PART))
+        seen: list[int] = []
+
+        result = await fetch(
+            origin.url("/object"), tmp_path / "file", on_progress=lambda progress: seen.append(progress.done)
+        )
+
+        assert holds(tmp_path / "file", content)
+        assert 2 == result.retries
+        assert sorted(seen) == seen
+        assert 10 * PART == seen[-1]
+
+
+async def test_stream_that_always_drops_at_the_same_place_ends(tmp_path: Path) -> None:
+    """The same bytes again are no progress: the attempts run out."""
+    async with Origin(ranges=False) as origin:
+        origin.add("/object", 10 * PART)
+        origin.script(Fault(drop_after=3 * PART))
+
+        with pytest.raises(asyncdl.ConnectError):
+            await fetch(origin.url("/object"), tmp_path / "file", retry=asyncdl.Retry(attempts=4, base=0.001))
+
+        assert 4 == len(origin.ledger.requests)
+
+
+async def test_server_that_stops_serving_ranges_is_streamed(origin: Origin, tmp_path: Path) -> None:
+    """When ranges end in mid-download for good, one stream from the start brings the rest."""
+    content = origin.add("/object", 20 * PART)
+    origin.script(Fault(request=range(4, 1000), ignore_range=True))
+
+    await fetch(origin.url("/object"), tmp_path / "file")
+
+    assert holds(tmp_path / "file", content)
+
+
+async def test_server_that_shortens_ranges_is_asked_for_the_rest(origin: Origin, tmp_path: Path) -> None:
+    """A 206 may cover less than was asked for (RFC 9110 section 15.3.7): not a fault, and no retry."""
+    content = origin.add("/object", 6 * PART, etag='"v1"')
+    body = origin.content("/object").read(PART, PART + 1000)
+    answer = f"HTTP/1.1 206 Partial Content\r\nContent-Length: 1000\r\nContent-Range: bytes {PART}-{PART + 999}/{6 * PART}"
+    origin.script(Fault(request=1, raw=f'{answer}\r\nETag: "v1"\r\n\r\n'.encode() + body))
+
+    result = await fetch(origin.url("/object"), tmp_path / "file")
+
+    assert holds(tmp_path / "file", content)
+    assert 0 == result.retries
+
+
+async def test_error_words_are_shown_and_short(origin: Origin, tmp_path: Path) -> None:
+    """The server's explanation is part of the error, bounded."""
+    origin.add("/object", 100)
+    origin.script(Fault(status=404, body=b"<Error><Code>NoSuchKey</Code><Message>gone " + b"x" * 99_999))
+
+    with pytest.raises(asyncdl.HttpStatusError, match="NoSuchKey") as caught:
+        await fetch(origin.url("/object"), tmp_path / "file")
+
+    assert 404 == caught.value.status
+    assert len(str(caught.value)) < 500
+
+
+async def test_the_first_cause_is_raised_alone(origin: Origin, tmp_path: Path) -> None:
+    """No exception group, whatever many fetchers run into at once."""
+    origin.add("/object", SIZE)
+    origin.script(Fault(request=range(1, 999), status=404, body=b"gone"))
+
+    with pytest.raises(asyncdl.HttpStatusError) as caught:
+        await fetch(origin.url("/object"), tmp_path / "file", options=small(16), retry=EAGER)
+
+    assert not isinstance(caught.value.__cause__, BaseExceptionGroup)
+    assert re.fullmatch(r"the server answered 404 Not Found: gone", str(caught.value))
