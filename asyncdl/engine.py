@@ -194,13 +194,15 @@ class FileDownload:
             async with asyncio.TaskGroup() as outer:
                 ticker = outer.create_task(reporter.run())
                 writing = outer.create_task(self._guard(writer.run()))
-                await self._fetch_all()
+                await self._guard(self._fetch_all())
                 # Nothing waits for the queue to empty: if the writer fails, its group ends this wait.
                 await self._job.queue.put(None)
                 await writing
                 ticker.cancel()
         except BaseExceptionGroup as group:
-            first = self._cause or group.exceptions[0]
+            first = self._cause
+            if first is None:  # nothing of ours: KeyboardInterrupt and the like
+                raise group.exceptions[0] from None
         else:
             return
         raise first
@@ -208,17 +210,17 @@ class FileDownload:
     async def _fetch_all(self) -> None:
         """N fetchers, the first of them alone until it is known what there is to fetch."""
         job = self._job
+        probe = None if job.declared_size else Claim(0, self._probe_length())
+        if job.declared_size:
+            await self._plan(Part(0, job.declared_size), job.declared_size)
+            self._known.set()
         async with asyncio.TaskGroup() as group:
 
             def start(claim: Claim | None = None) -> None:
                 job.fetchers.append(group.create_task(self._guard(Fetcher(job).run(claim))))
 
-            if not job.declared_size:
-                start(Claim(0, self._probe_length()))
-                await self._known.wait()
-            else:
-                await self._plan(Part(0, job.declared_size), job.declared_size)
-                start()
+            start(probe)
+            await self._known.wait()
             for _ in range(self._helpers()):
                 start()
 
@@ -226,7 +228,8 @@ class FileDownload:
         try:
             await work
         except Exception as error:
-            self._cause = self._cause or error
+            if self._cause is None and not isinstance(error, ExceptionGroup):
+                self._cause = error
             raise
 
     def _probe_length(self) -> int:

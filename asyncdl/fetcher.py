@@ -103,8 +103,9 @@ class Fetcher:
             return
         if not fault.retryable or attempts >= limit or not job.budget.take():
             raise fault
-        wait = delay(job.retry, attempts - 1, job.clock.jitter(), getattr(fault, "retry_after", None))
-        if job.deadline is not None and job.clock.monotonic() + wait >= job.deadline:
+        retry_after = getattr(fault, "retry_after", None)
+        wait = delay(job.retry, attempts - 1, job.clock.jitter(), retry_after)
+        if retry_after and job.deadline is not None and job.clock.monotonic() + wait >= job.deadline:
             raise DeadlineError(
                 f"the server is to be asked again in {wait:.0f} s, which is past the deadline: {fault.message}"
             ) from fault

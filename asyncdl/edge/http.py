@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import TypeAlias
@@ -21,7 +21,7 @@ from yarl import URL
 from asyncdl._version import __version__
 from asyncdl.edge.environment import check_proxy, proxy_for, trust_store
 from asyncdl.edge.transport import Body, Response
-from asyncdl.errors import ConnectError, ResponseMismatchError, StallError, TransferError
+from asyncdl.errors import ConnectError, OptionsError, ResponseMismatchError, StallError, TransferError
 from asyncdl.model import Chunk, HeaderPairs, Headers, SignedUrl
 from asyncdl.options import Options, Timeouts
 from asyncdl.rules.ranges import range_header
@@ -53,6 +53,7 @@ class AiohttpTransport:
         self._given, self._own = session, None if session else self._open_session()
         self._stranger: aiohttp.ClientSession | None = None
         self._ssl: ssl.SSLContext | None = None
+        self._loading = asyncio.Lock()
         # Nothing but connecting is timed by aiohttp: its total would end long downloads, its sock_read cannot tell
         # a quiet server from a full queue.
         self._client_timeout = aiohttp.ClientTimeout(total=None, sock_connect=timeouts.connect)
@@ -88,15 +89,16 @@ class AiohttpTransport:
     async def open(
         self, url: SignedUrl, start: int, stop: int | None, *, headers: HeaderPairs, home: Origin
     ) -> AsyncIterator[Response]:
-        own = {
-            "Accept-Encoding": "identity",
-            "Range": range_header(start, stop),
-            "User-Agent": self._options.user_agent or f"asyncdl/{__version__}",
-        }
+        own = (
+            ("Accept-Encoding", "identity"),
+            ("Range", range_header(start, stop)),
+            ("User-Agent", self._options.user_agent or f"asyncdl/{__version__}"),
+        )
         raw, hops = await self._follow(url, own, headers, home)
         response = _AiohttpResponse(raw, hops, self._options.chunk_size, self._timeouts.response)
         try:
-            yield response
+            with _told_of_loss(raw):
+                yield response
         finally:
             if raw.content.at_eof():
                 raw.release()
@@ -104,16 +106,17 @@ class AiohttpTransport:
                 raw.close()
 
     async def _follow(
-        self, url: SignedUrl, own: dict[str, str], headers: HeaderPairs, home: Origin
+        self, url: SignedUrl, own: HeaderPairs, headers: HeaderPairs, home: Origin
     ) -> tuple[aiohttp.ClientResponse, int]:
         """The first response that is no redirect, and how many were."""
         target, first, stayed = url.url, origin_of(url.url), True
         for hops in range(self._options.max_redirects + 1):
             # Once left, an origin is not come back to: who controls a redirect must not choose where headers go.
             stayed = stayed and origin_of(target) == first
-            fields = (*(headers if stayed and first == home else ()), *(url.headers if stayed else ()))
-            given = {name.lower() for name, _ in fields}
-            fields += tuple((name, value) for name, value in own.items() if name.lower() not in given)
+            fields = url.headers if stayed else ()
+            if stayed and first == home:
+                fields += _others(headers, fields)
+            fields += _others(own, fields)
             raw = await self._request(target, fields, stranger=not stayed)
             location = raw.headers.get("Location")
             if raw.status not in _REDIRECTS or location is None:
@@ -144,7 +147,7 @@ class AiohttpTransport:
                     proxy=proxy,
                     ssl=True if context is None else context,
                 )
-        except (aiohttp.ClientError, OSError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001  # whatever a library raises may name the URL, and not all is ClientError
             if bound.expired():
                 fault = StallError(f"no response headers within {self._timeouts.response:g} s", retryable=True)
             else:
@@ -155,6 +158,8 @@ class AiohttpTransport:
     def _session(self, *, stranger: bool) -> aiohttp.ClientSession:
         session = self._given or self._own
         assert session is not None  # noqa: S101  # one of the two is always there
+        if session.closed:
+            raise OptionsError("the aiohttp session is closed")
         if not stranger or self._given is None:
             return session
         if self._stranger is None:
@@ -164,11 +169,50 @@ class AiohttpTransport:
         return self._stranger
 
     async def _context(self, url: str) -> ssl.SSLContext | None:
-        if self._ssl is None and url.startswith("https:"):
-            ca_file = None if self._options.ca_file is None else str(self._options.ca_file)
-            environment = self._options.use_environment
-            self._ssl = await anyio.to_thread.run_sync(lambda: trust_store(ca_file, use_environment=environment))
+        if not url.startswith("https:"):
+            return None
+        # One for all: aiohttp reuses a connection only under the context it was made with.
+        async with self._loading:
+            if self._ssl is None:
+                ca_file = None if self._options.ca_file is None else str(self._options.ca_file)
+                environment = self._options.use_environment
+                self._ssl = await anyio.to_thread.run_sync(lambda: trust_store(ca_file, use_environment=environment))
         return self._ssl
+
+
+def _others(fields: HeaderPairs, known: HeaderPairs) -> HeaderPairs:
+    """The fields whose name is not among the known ones."""
+    names = {name.lower() for name, _ in known}
+    return tuple((name, value) for name, value in fields if name.lower() not in names)
+
+
+@contextlib.contextmanager
+def _told_of_loss(raw: aiohttp.ClientResponse) -> Iterator[None]:
+    """End the wait for a body whose connection is gone: where aiohttp's parser gives a body up, its reader waits on."""
+    protocol = None if raw.connection is None else raw.connection.protocol
+    closed = None if protocol is None else protocol.closed
+    if closed is None:
+        yield
+        return
+
+    def tell(_: object) -> None:
+        if not raw.content.is_eof() and raw.content.exception() is None:
+            raw.content.set_exception(aiohttp.ClientPayloadError("the connection was lost"))
+
+    # Once for each connection, however many responses come over it.
+    closed.remove_done_callback(_seen)
+    closed.add_done_callback(_seen)
+    closed.add_done_callback(tell)
+    try:
+        yield
+    finally:
+        closed.remove_done_callback(tell)
+
+
+def _seen(closed: asyncio.Future[None]) -> None:
+    """Keep asyncio from reporting how a connection ended that nobody waited for."""
+    if not closed.cancelled():
+        closed.exception()
 
 
 @dataclass(slots=True)
@@ -195,8 +239,8 @@ class _AiohttpResponse:
             async with asyncio.timeout(self._patience):
                 while len(words) < limit and (data := await self._raw.content.readany()):
                     words += data
-        except (aiohttp.ClientError, OSError):
-            pass  # half an explanation is better than none
+        except Exception:  # noqa: BLE001, S110  # half an explanation is better than none
+            pass
         return bytes(words[:limit])
 
 
@@ -228,7 +272,7 @@ class _StreamBody:
         if self._fault is None:
             try:
                 data = await self._stream.readany()
-            except (aiohttp.ClientError, OSError) as error:
+            except Exception as error:  # noqa: BLE001  # RuntimeError, and the parser's own, are among them
                 self._fault = translate(error)
                 data = self._salvage()
             if data or (self._stop is None and self._fault is None):
@@ -252,7 +296,7 @@ def translate(error: Exception) -> TransferError:
                 hint="for a private certificate authority give its file with ca_file (--cacert)",
             )
         case aiohttp.ClientHttpProxyError():
-            return ConnectError(f"the proxy answered {error.status}", retryable=error.status >= 500)  # noqa: PLR2004
+            return ConnectError(f"the proxy answered {error.status}", retryable=error.status >= 500)
         case aiohttp.ClientConnectorDNSError():
             return _connect_error("cannot resolve the host name", error.os_error)
         case aiohttp.ClientProxyConnectionError():
