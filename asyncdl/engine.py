@@ -234,8 +234,7 @@ class FileDownload:
 
     def _probe_length(self) -> int:
         """Bytes asked for while the size is unknown: all of a small object, one part of a large one."""
-        part_size = choose_part_size(0, connections=self._connections, wanted=self._options.part_size)
-        return max(1, min(self._options.parallel_threshold, part_size))
+        return choose_part_size(0, connections=self._connections, wanted=self._options.part_size)
 
     def _helpers(self) -> int:
         planner = self._job.planner

@@ -6,6 +6,7 @@ import enum
 import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from math import isnan
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 from urllib.parse import urlsplit
@@ -14,9 +15,6 @@ from asyncdl.errors import OptionsError
 
 IfExists: TypeAlias = Literal["skip", "replace", "error"]
 HeaderPairs: TypeAlias = tuple[tuple[str, str], ...]
-
-#: Seconds: the infinite float, so that "never" can be said and an int that no float holds cannot.
-_LATEST = float("inf")
 
 
 class Part(NamedTuple):
@@ -49,10 +47,7 @@ class SignedUrl:
     headers: HeaderPairs = ()
 
     def __post_init__(self) -> None:
-        moment: object = self.expires_at
-        good = moment is None or (isinstance(moment, int | float) and not isinstance(moment, bool))
-        # Not a number: compared with anything it would never die; nor is an int beyond any clock one.
-        if not good or (moment is not None and not abs(moment) <= _LATEST):  # type: ignore[arg-type]  # `good`
+        if self.expires_at is not None and not _is_moment(self.expires_at):
             raise OptionsError("expires_at must be seconds since the epoch, as time.time() has them")
 
     @property
@@ -75,6 +70,14 @@ class SignedUrl:
         return f"SignedUrl({self.public!r})"
 
     __str__ = __repr__
+
+
+def _is_moment(value: object) -> bool:
+    """Whether a clock can be compared with it: NaN would never come, and too large an int raises; infinity is fine."""
+    try:
+        return isinstance(value, int | float) and not isinstance(value, bool) and not isnan(value)
+    except OverflowError:
+        return False
 
 
 @runtime_checkable

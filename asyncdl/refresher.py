@@ -68,7 +68,7 @@ class UrlRefresher:
         self._worked = self._brought = False
         self._barren = 0
         self._home: Origin | None = None
-        self.refreshes = 0
+        self.refreshes: int = 0
         if self._provider is None:
             self._adopt(_checked(source))
         elif not callable(self._provider):

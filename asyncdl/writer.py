@@ -18,8 +18,8 @@ class Writer:
 
     def __init__(self, sink: FileSink, queue: asyncio.Queue[Chunk | None], batch: int) -> None:
         self._sink, self._queue, self._batch = sink, queue, batch
-        self.coverage = Coverage()
-        self.written = 0
+        self.coverage: Coverage = Coverage()
+        self.written: int = 0
 
     async def run(self) -> None:
         """Write until the end.

@@ -56,7 +56,7 @@ class BarDisplay(Display):
     def __init__(self, errors: TextIO, *, verbose: int = 0, console: Console | None = None) -> None:
         super().__init__(errors, verbose=verbose)
         self._console = console or Console(file=errors, highlight=False)
-        self.errors = _ConsoleLines(self._console)
+        self.errors: Lines = _ConsoleLines(self._console)
         self._bar = Bar(
             _FieldColumn("name", "bold", flexible=True),
             BarColumn(bar_width=None),

@@ -31,7 +31,7 @@ class Display:
     """
 
     def __init__(self, errors: TextIO, *, verbose: int = 0) -> None:
-        self.errors = Lines(errors)
+        self.errors: Lines = Lines(errors)
         self.verbose = verbose
 
     def started(self, job: Job) -> None:

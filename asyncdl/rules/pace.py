@@ -34,13 +34,13 @@ class PaceKeeper:
 
     def __init__(self, stall: float, low_speed: tuple[float, float] | None, now: float) -> None:
         window = low_speed[1] if low_speed else stall
-        self.interval = max(_SHORTEST_INTERVAL, min(1.0, stall / 4, window / 4))
+        self.interval: float = max(_SHORTEST_INTERVAL, min(1.0, stall / 4, window / 4))
         self._stall, self._low_speed = stall, low_speed
         self._last_sample, self._last_received = now, 0
         self._quiet = self._active = 0.0
         self._window: deque[tuple[float, int]] = deque([(0.0, 0)])
         self._parked_since_sample = False
-        self.parked = False
+        self.parked: bool = False
 
     def park(self) -> None:
         """Our own queue is full from now on: the server is not to blame."""

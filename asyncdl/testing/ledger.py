@@ -66,9 +66,9 @@ class Ledger:
 
     def __init__(self) -> None:
         self.requests: list[RequestRecord] = []
-        self.open_connections = 0
-        self.max_open = 0
-        self.connections = 0
+        self.open_connections: int = 0
+        self.max_open: int = 0
+        self.connections: int = 0
         self._waiting: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
 
     @property

@@ -72,13 +72,13 @@ class Origin:
     ) -> None:
         self.seed = seed
         self.host = host
-        self.port = port
+        self.port: int = port
         self.rate = rate
         self.latency = latency
         self.ranges = ranges
         self.clock_offset = clock_offset
-        self.ledger = Ledger()
-        self.faults = Script()
+        self.ledger: Ledger = Ledger()
+        self.faults: Script = Script()
         self._ssl = ssl
         self._objects: dict[str, StoredObject] = {}
         self._asked: Counter[str] = Counter()

@@ -26,10 +26,10 @@ class Provider:
     """
 
     def __init__(self, mint: Callable[[], str | Awaitable[str]], *, delay: float = 0.0) -> None:
-        self.calls = 0
+        self.calls: int = 0
         self.rejected: list[SignedUrl | None] = []
         self.urls: list[str] = []
-        self.max_concurrent = 0
+        self.max_concurrent: int = 0
         self._mint = mint
         self._delay = delay
         self._running = 0

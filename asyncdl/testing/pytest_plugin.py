@@ -15,9 +15,9 @@ from asyncdl.testing.origin import Origin
 
 try:
     import pytest_asyncio
-except ImportError as error:
+except ImportError as _error:
     _MESSAGE = "asyncdl.testing.pytest_plugin needs pytest and pytest-asyncio: pip install pytest pytest-asyncio"
-    raise ImportError(_MESSAGE) from error
+    raise ImportError(_MESSAGE) from _error
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

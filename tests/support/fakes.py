@@ -1,16 +1,16 @@
-"""Stand-ins for the edges: a transport that plays a script, a sink that keeps its bytes; both pass the contract suites."""
+"""Stand-ins for the edges: a transport that plays a script, a sink that keeps its bytes; both keep the contracts."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from asyncdl.edge.transport import Body, Response
 from asyncdl.edge.refusals import exists, storage_error
+from asyncdl.edge.transport import Body, Response
 from asyncdl.errors import ConnectError, TransferError
 from asyncdl.model import Chunk, HeaderPairs, Headers, IfExists, SignedUrl
 from asyncdl.rules.urls import Origin
@@ -269,8 +269,3 @@ class RecordingSink:
         if not self._open:
             error = OSError(9, "Bad file descriptor")
             raise storage_error(error, "write", self._dest) from error
-
-
-def refusing(reply: Reply, status: int, words: bytes) -> Reply:
-    """`reply` turned into a refusal."""
-    return replace(reply, status=status, pieces=(words,), headers=())

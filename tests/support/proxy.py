@@ -1,4 +1,4 @@
-"""A forward proxy that writes down what it saw: CONNECT tunnels and absolute-form requests, with or without a password."""
+"""A forward proxy that writes down what it saw: CONNECT tunnels and absolute-form requests, open or with a password."""
 
 from __future__ import annotations
 
