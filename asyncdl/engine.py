@@ -18,7 +18,7 @@ from asyncdl.edge.transport import Transport
 from asyncdl.errors import DeadlineError, DestinationExistsError, IntegrityError, OptionsError
 from asyncdl.fetcher import Fetcher
 from asyncdl.job import Job
-from asyncdl.model import IfExists, Outcome, Part, Phase, RemoteObject, Request, Result, Source
+from asyncdl.model import IfExists, Outcome, Part, RemoteObject, Request, Result, Source
 from asyncdl.options import Options, Retry, Timeouts
 from asyncdl.progress import ProgressCallback, Reporter
 from asyncdl.refresher import UrlRefresher
@@ -66,15 +66,17 @@ async def download(
         DeadlineError: `timeouts.total` passed.
     """
     clock = Clock()
+    reporter = Reporter(on_progress, clock)
     deadline = None if timeouts.total is None else clock.monotonic() + timeouts.total
     bound = asyncio.timeout(timeouts.total)
     try:
-        async with bound:
-            request = _request(source, dest, size, headers, if_exists)
-            async with _transport(options, timeouts, session) as transport:
-                return await FileDownload(
-                    request, options, timeouts, retry, transport, clock=clock, deadline=deadline
-                ).run(on_progress)
+        with reporter.to_the_end():
+            async with bound:
+                request = _request(source, dest, size, headers, if_exists)
+                async with _transport(options, timeouts, session) as transport:
+                    return await FileDownload(
+                        request, options, timeouts, retry, transport, clock=clock, deadline=deadline
+                    ).run(reporter)
     except TimeoutError as error:
         if bound.expired() and not isinstance(error, DeadlineError):
             raise DeadlineError(
@@ -153,39 +155,34 @@ class FileDownload:
         self._existing: int | None = None
         self._cause: Exception | None = None
         self._sink: FileSink
-        self._writer: Writer
+        self._writer: Writer | None = None
 
-    async def run(self, on_progress: ProgressCallback | None = None) -> Result:
-        """Download, or find it done. Raises as `download` does."""
+    async def run(self, reporter: Reporter) -> Result:
+        """Download, or find it done. Raises as `download` does; how it ended is for the caller to report."""
         request = self._request
+        reporter.state = self._state
         self._existing = await existing_size(request.dest, request.if_exists)
         if request.if_exists == "replace":
             self._existing = None
         if request.size is not None and self._is_there(request.size):
             return self._result(Outcome.SKIPPED, request.size)
         self._sink = await PartFile.create(request.dest, if_exists=request.if_exists)
-        return await self._run_into(self._sink, on_progress)
+        return await self._run_into(self._sink, reporter)
 
-    async def _run_into(self, sink: FileSink, on_progress: ProgressCallback | None) -> Result:
+    async def _run_into(self, sink: FileSink, reporter: Reporter) -> Result:
         job = self._job
         self._writer = writer = Writer(sink, job.queue, job.write_batch)
-        reporter = Reporter(on_progress, self._state, self._clock)
-        phase = Phase.FAILED
         try:
             await self._transfer(writer, reporter)
             size = self._final_size(writer)
             await sink.publish(size)
-            phase = Phase.FINISHED
         except _AlreadyThereError:
             await sink.abandon()
             assert self._existing is not None  # noqa: S101  # that is what the exception says
-            phase = Phase.FINISHED
             return self._result(Outcome.SKIPPED, self._existing)
         except BaseException:
             await sink.abandon()
             raise
-        finally:
-            reporter.report(phase)
         return self._result(Outcome.DOWNLOADED, size)
 
     async def _transfer(self, writer: Writer, reporter: Reporter) -> None:
@@ -288,7 +285,8 @@ class FileDownload:
     def _state(self) -> tuple[int, int | None, int, int]:
         job = self._job
         total = job.remote.size if job.remote else job.declared_size
-        return self._writer.written, total, job.counters.retries, job.refresher.refreshes
+        written = self._writer.written if self._writer else 0
+        return written, total, job.counters.retries, job.refresher.refreshes
 
     def _result(self, outcome: Outcome, size: int) -> Result:
         counters = self._job.counters

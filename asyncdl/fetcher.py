@@ -79,13 +79,16 @@ class Fetcher:
         attempts = 0
         while not claim.done:
             furthest = claim.furthest
+            fault: TransferError | None = None
             try:
                 await self._request(claim)
+            except TransferError as error:
+                fault = error
+            if claim.furthest > furthest:
+                self._job.budget.refund()
+            if fault is None or claim.furthest > furthest:
                 attempts = 0
-            except TransferError as fault:
-                if claim.furthest > furthest:
-                    attempts = 0
-                    self._job.budget.refund()
+            if fault is not None:
                 attempts += 1
                 fault.part, fault.attempts = (claim.position, claim.stop), attempts
                 await self._back_off(fault, claim, attempts)
@@ -196,7 +199,11 @@ class Fetcher:
         queue = self._job.queue
         if queue.full():
             keeper.park()
-            await queue.put(chunk)
+            try:
+                await queue.put(chunk)
+            except asyncio.CancelledError:
+                chunk.release()  # it is in no queue, and is asked for again
+                raise
             keeper.unpark()
         else:
             queue.put_nowait(chunk)

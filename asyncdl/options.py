@@ -13,6 +13,9 @@ KIB = 1024
 MIB = 1024 * KIB
 GIB = 1024 * MIB
 
+#: Most bytes of one connection in memory, in aiohttp's read buffer and in the piece taken from it: twice the sum of
+#: its high-water mark (2 * 128 KiB) and one read of the event loop (256 KiB).
+READ_AHEAD = 1 * MIB
 #: Granularity in which the part size grows: the page size of the platforms that matter.
 PART_SIZE_STEP = 4096
 #: Most parts one object is cut into, as S3 multipart uploads have it (S3 user guide, "multipart upload limits").
@@ -43,11 +46,12 @@ def _count(name: str, value: object, minimum: int = 1) -> None:
 
 
 def _number(name: str, value: object, *, zero: bool = False, unit: str = "seconds") -> None:
-    good = isinstance(value, int | float) and not isinstance(value, bool)
+    good = False
     try:
-        good = good and isfinite(value) and (value > 0 or (zero and value == 0))  # type: ignore[arg-type,operator]
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            good = isfinite(value) and (value >= 0 if zero else value > 0)
     except OverflowError:
-        good = False
+        pass  # an int that no float holds
     bound = "of at least" if zero else "greater than"
     _require(good, f"{name} must be a number of {unit} {bound} 0, not {_shown(value)}")
 
@@ -120,8 +124,11 @@ class Options:
 
     @property
     def memory_bound(self) -> int:
-        """Most bytes of chunk data held at once: `(queue_depth + connections) * chunk_size`."""
-        return (self.queue_depth + self.connections) * self.chunk_size
+        """Most bytes of the file held at once: `(queue_depth + connections) * chunk_size`.
+
+        A connection holds what its stream has read ahead, up to 1 MiB, even where `chunk_size` is smaller.
+        """
+        return self.queue_depth * self.chunk_size + self.connections * max(self.chunk_size, READ_AHEAD)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

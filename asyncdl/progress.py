@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeAlias
 
 from asyncdl.edge.clock import Clock
@@ -24,17 +25,13 @@ class Reporter:
 
     A callback that raises is reported to the log once and does not disturb the download.
 
-    Args:
-        state: gives `(done, total, retries, refreshes)` at the moment.
+    Attributes:
+        state: gives `(done, total, retries, refreshes)` at the moment; set by whoever knows.
     """
 
-    def __init__(
-        self,
-        callback: ProgressCallback | None,
-        state: Callable[[], tuple[int, int | None, int, int]],
-        clock: Clock,
-    ) -> None:
-        self._callback, self._state, self._clock = callback, state, clock
+    def __init__(self, callback: ProgressCallback | None, clock: Clock) -> None:
+        self._callback, self._clock = callback, clock
+        self.state: Callable[[], tuple[int, int | None, int, int]] = lambda: (0, None, 0, 0)
         self._began = clock.monotonic()
         self._meter = Meter(self._began)
         self._complained = False
@@ -45,12 +42,22 @@ class Reporter:
             self.report(Phase.DOWNLOADING)
             await asyncio.sleep(INTERVAL)
 
+    @contextmanager
+    def to_the_end(self) -> Iterator[None]:
+        """Report the end of the block as the end of the download: a reader waits for it, however early it comes."""
+        phase = Phase.FAILED
+        try:
+            yield
+            phase = Phase.FINISHED
+        finally:
+            self.report(phase)
+
     def report(self, phase: Phase) -> None:
         """Report once."""
         if self._callback is None:
             return
         now = self._clock.monotonic()
-        done, total, retries, refreshes = self._state()
+        done, total, retries, refreshes = self.state()
         rate = self._meter.add(now, done)
         elapsed = now - self._began
         if phase is Phase.FINISHED and elapsed > 0:
@@ -95,10 +102,12 @@ class ProgressStream:
         self._news.set()
 
     async def __aiter__(self) -> AsyncIterator[Progress]:
-        phase = Phase.DOWNLOADING
-        while phase is Phase.DOWNLOADING:
+        ended = False
+        while not ended:
             await self._news.wait()
-            self._news.clear()
-            assert self._latest is not None  # noqa: S101  # set before the event is
-            phase = self._latest.phase
-            yield self._latest
+            latest = self._latest
+            assert latest is not None  # noqa: S101  # set before the event is
+            ended = latest.phase is not Phase.DOWNLOADING
+            if not ended:  # the end stays news for every other reader
+                self._news.clear()
+            yield latest

@@ -17,7 +17,7 @@ import anyio
 import anyio.to_thread
 
 from asyncdl.edge.clock import Clock
-from asyncdl.errors import ForbiddenError, OptionsError, RefreshError, TransferError, UrlExpiredError
+from asyncdl.errors import AsyncdlError, ForbiddenError, OptionsError, RefreshError, TransferError, UrlExpiredError
 from asyncdl.model import SignedUrl, Source
 from asyncdl.options import Options, Timeouts
 from asyncdl.rules.expiry import expires_at, parse_http_date
@@ -67,6 +67,7 @@ class UrlRefresher:
         self._server_ahead: float | None = None
         self._worked = self._brought = False
         self._barren = 0
+        self._failure: RefreshError | None = None
         self._home: Origin | None = None
         self.refreshes: int = 0
         if self._provider is None:
@@ -137,14 +138,15 @@ class UrlRefresher:
                 return True
             if self._worked and refusal.kind is RefusalKind.PRESUMED_EXPIRED and self._young() and not self._dead():
                 return False
-            if not self._brought:
-                self._barren += 1
-            if self._barren > _BARREN_REFRESHES[refusal.kind] or (self._provider is None and not redirected):
+            barren = self._barren + (not self._brought)
+            if barren > _BARREN_REFRESHES[refusal.kind] or (self._provider is None and not redirected):
                 raise self._gave_up(refusal)
             if self._provider is None:
                 self._adopt(lease.url)
             else:
                 await self._renew(lease, refused=True)
+            # Only now: a holder that is cancelled has not renewed anything.
+            self._barren = barren
             return True
 
     def _gave_up(self, refusal: Refusal) -> TransferError:
@@ -179,12 +181,24 @@ class UrlRefresher:
         return self._dead() or (latest >= self._expires_at - (self._margin or 0.0) and not self._young())
 
     async def _renew(self, old: Lease | None, *, refused: bool) -> None:
-        """Call the provider; the lock is held."""
+        """Get another URL; the lock is held. A failure is everybody's: those in line do not ask again."""
+        if self._failure is not None:
+            raise self._failure
+        try:
+            self._adopt(await self._obtain(old, refused=refused))
+            if self._dead():
+                raise RefreshError("the URL provider returned a URL that has already expired")
+        except RefreshError as error:
+            self._failure = error
+            raise
+
+    async def _obtain(self, old: Lease | None, *, refused: bool) -> SignedUrl:
+        """A URL from the provider that may take the place of `old`."""
         if old is not None:
-            self.refreshes += 1
             pause = self._obtained + _SHORTEST_INTERVAL - self._clock.monotonic()
             if pause > 0:
                 await self._clock.sleep(pause)
+            self.refreshes += 1
         answer = await self._ask(old.url if old else None)
         try:
             url = _checked(answer)
@@ -192,12 +206,9 @@ class UrlRefresher:
             raise RefreshError(f"the URL provider returned something unusable: {error.message}") from None
         if old is not None and old.url.url.startswith("https:") and not url.url.startswith("https:"):
             raise RefreshError("the URL provider returned an http URL after an https one")
-        same = old is not None and url.url == old.url.url
-        if same and refused:
+        if old is not None and url.url == old.url.url and refused:
             raise RefreshError("the URL provider returned the same URL that was refused")
-        self._adopt(url)
-        if self._dead():
-            raise RefreshError("the URL provider returned a URL that has already expired")
+        return url
 
     async def _ask(self, rejected: SignedUrl | None) -> object:
         """What the provider returns, on its second try if the first raises, all inside one bound."""
@@ -217,6 +228,17 @@ class UrlRefresher:
         raise _refresh_error(fault, rejected, self._timeouts.refresh if bound.expired() else None)
 
     async def _call(self, rejected: SignedUrl | None) -> object:
+        try:
+            return await self._answer(rejected)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # Something the provider waited for was cancelled, and nobody cancelled us: let through, it would end this
+            # task in silence, and the download would wait for it.
+            raise RefreshError("what it waited for was cancelled") from None
+
+    async def _answer(self, rejected: SignedUrl | None) -> object:
         provider = self._provider
         assert provider is not None  # noqa: S101  # nothing is renewed without one
         if inspect.iscoroutinefunction(provider) or inspect.iscoroutinefunction(getattr(provider, "__call__", None)):  # noqa: B004
@@ -252,16 +274,33 @@ def _refresh_error(fault: Exception | None, rejected: SignedUrl | None, timeout:
     secrets = [rejected.url] if rejected else []
     words = ""
     if fault is not None:
-        text = redact_text(str(fault)[:_LONGEST_WORDS], *secrets)
+        # Cut only now: half a secret would not be recognised.
+        text = redact_text(_words(fault), *secrets)[:_LONGEST_WORDS]
         words = text if isinstance(fault, RefreshError) else f"{type(fault).__name__}: {text}".rstrip(": ")
-    hint = getattr(fault, "hint", None)
+    hint = redact_text(fault.hint, *secrets) if isinstance(fault, AsyncdlError) and fault.hint else None
     if timeout is not None:
         words = f"no answer within {timeout:g} s" + (f", after {words}" if words else "")
         hint = "raise Timeouts.refresh (--refresh-timeout) if it needs longer"
     error = RefreshError(f"the URL provider failed: {words}", hint=hint)
-    if fault is not None and all(redact_text(str(link), *secrets) == str(link) for link in _chain(fault)):
+    if fault is not None and not any(_tells(link, secrets) for link in _chain(fault)):
         error.__cause__ = fault
     return error
+
+
+def _words(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001  # a stranger's code
+        return ""
+
+
+def _tells(error: BaseException, secrets: list[str]) -> bool:
+    """Whether a traceback, a repr or a look at its attributes would show a secret."""
+    try:
+        shown = f"{error} {error!r} {error.args!r} {vars(error)!r}"
+    except Exception:  # noqa: BLE001  # a stranger's code
+        return True
+    return redact_text(shown, *secrets) != shown
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -273,4 +312,5 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         if link is not None and link not in seen:
             seen.append(link)
             queue += [link.__cause__, link.__context__]
+            queue += link.exceptions if isinstance(link, BaseExceptionGroup) else ()
     return iter(seen)

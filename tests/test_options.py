@@ -207,7 +207,7 @@ def test_proxy_is_not_shown() -> None:
 
     assert "s3cr3t" in str(options.proxy)
     assert "s3cr3t" not in repr(options)
-    with pytest.raises(OptionsError, match="^proxy must be a URL in a str, or None$"):
+    with pytest.raises(OptionsError, match=r"^proxy must be a URL in a str, or None$"):
         Options(proxy=b"http://user:s3cr3t@proxy:3128")  # type: ignore[arg-type]
 
 

@@ -117,7 +117,7 @@ class AiohttpTransport:
             if stayed and first == home:
                 fields += _others(headers, fields)
             fields += _others(own, fields)
-            raw = await self._request(target, fields, stranger=not stayed)
+            raw = await self._request(target, _spelt_alike(fields), stranger=not stayed)
             location = raw.headers.get("Location")
             if raw.status not in _REDIRECTS or location is None:
                 return raw, hops
@@ -184,6 +184,12 @@ def _others(fields: HeaderPairs, known: HeaderPairs) -> HeaderPairs:
     """The fields whose name is not among the known ones."""
     names = {name.lower() for name, _ in known}
     return tuple((name, value) for name, value in fields if name.lower() not in names)
+
+
+def _spelt_alike(fields: HeaderPairs) -> HeaderPairs:
+    """The fields with one spelling for each name: aiohttp takes `X-A` for a replacement of `x-a`, not for a second one."""
+    spellings: dict[str, str] = {}
+    return tuple((spellings.setdefault(name.lower(), name), value) for name, value in fields)
 
 
 @contextlib.contextmanager

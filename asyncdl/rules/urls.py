@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, cast
 from urllib.parse import quote, urlsplit
 
 from asyncdl.errors import OptionsError, ResponseMismatchError
@@ -199,7 +199,7 @@ def check_headers(headers: Mapping[str, str] | Iterable[tuple[str, str]] | None)
     if headers is None:
         return ()
     try:
-        pairs = tuple(headers.items() if isinstance(headers, Mapping) else headers)
+        pairs = tuple(cast("Iterable[tuple[str, str]]", headers.items() if isinstance(headers, Mapping) else headers))
     except TypeError:
         raise OptionsError("headers must be a mapping, or pairs of str") from None
     for pair in pairs:

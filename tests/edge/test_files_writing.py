@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -166,6 +167,35 @@ class TestReserving:
 
         assert 1 << 30 == status.st_size
         assert status.st_blocks * 512 < 1 << 20
+
+    @pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace to take a system call away")
+    def test_nothing_is_written_instead(self, dest: Path) -> None:
+        """A file system without fallocate is not written full of zeros, as glibc's posix_fallocate would do."""
+        trace = dest.with_name("trace")
+        program = f"""
+import asyncio
+from pathlib import Path
+from asyncdl.edge.files import PartFile
+async def main():
+    file = await PartFile.create(Path({str(dest)!r}), if_exists="skip")
+    await file.reserve(1 << 20)
+    await file.abandon()
+asyncio.run(main())
+"""
+        command = ["strace", "-f", "-o", str(trace), "-e", "trace=fallocate,pwrite64", "-e"]
+        run = subprocess.run(
+            [*command, "inject=fallocate:error=EOPNOTSUPP", sys.executable, "-c", program],
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        if "ptrace" in run.stderr:
+            pytest.skip("tracing is not permitted here")
+
+        assert 0 == run.returncode, run.stderr
+        calls = trace.read_text()
+        assert (1, 0) == (calls.count("fallocate("), calls.count("pwrite64("))
 
     async def test_no_such_call(self, dest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """The same where the system has no such call at all."""

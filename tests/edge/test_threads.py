@@ -373,25 +373,24 @@ async def test_cancelled_during_fsync(
     assert [part_of(tmp_path / "file")] == list(tmp_path.iterdir())
 
 
+@pytest.mark.usefixtures("short_grace")
 def test_loop_that_ends_under_a_write(tmp_path: Path, disk: SlowDisk) -> None:
     """A loop that is closed while a write is stuck leaves the descriptor to the write's thread."""
     before = Snapshot.take()
 
     async def main() -> None:
-        threads_grace, threads.GRACE = threads.GRACE, 0.05
-        try:
-            file = await PartFile.create(tmp_path / "file", if_exists="skip")
-            task = asyncio.create_task(file.write([piece(0, 1000)]))
-            await disk.call.wait_begun()
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-            await file.abandon()
-        finally:
-            threads.GRACE = threads_grace
+        file = await PartFile.create(tmp_path / "file", if_exists="skip")
+        task = asyncio.create_task(file.write([piece(0, 1000)]))
+        await disk.call.wait_begun()
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        await file.abandon()
 
     asyncio.run(main())
     disk.call.go.set()
+    for thread in set(threading.enumerate()) - before.threads:
+        thread.join(BOUND)
 
-    assert [] == asyncio.run(before.settled(BOUND))
+    assert [] == before.new_since()
     assert disk.still_ours

@@ -180,7 +180,7 @@ def test_stall_is_found_in_time(stall: float, fast: int, jitters: list[float]) -
     interval = connection.keeper.interval
     for jitter in jitters[:fast]:
         assert ALIVE is connection.after(jitter * interval, 10**6)
-    quiet = 0.0
+    quiet, pace = 0.0, ALIVE
     for jitter in jitters[fast:]:
         quiet += jitter * interval
         pace = connection.after(jitter * interval, 0)

@@ -141,6 +141,11 @@ def content_ranges(draw: st.DrawFn) -> tuple[str, ContentRange]:
     return text, ContentRange(Part(start, stop), total if known else None)
 
 
+def test_largest_file() -> None:
+    """Offsets are those of a signed 64-bit file position, `off_t`."""
+    assert 9_223_372_036_854_775_807 == MAX_SIZE
+
+
 @given(pair=content_ranges())
 def test_round_trip(pair: tuple[str, ContentRange]) -> None:
     """Every range an object can have is read as what was written."""

@@ -401,14 +401,14 @@ def test_redirect_drops_user_and_password(location: str, expected: str) -> None:
 @pytest.mark.parametrize("base", ["https://host/p", "HTTPS://host/p"])
 @pytest.mark.parametrize("location", ["http://host/p", "HTTP://host/p", "http://cdn.example:443/"])
 def test_redirect_downgrade(base: str, location: str) -> None:
-    """https never becomes http."""
+    """What began with TLS never goes on without."""
     with pytest.raises(ResponseMismatchError, match="from https to http"):
         redirect_target(base, f"{location}?{SECRET}")
 
 
 @pytest.mark.parametrize("location", ["https://host/p", "http://cdn.example/p"])
 def test_redirect_up_or_level(location: str) -> None:
-    """http may become https, or stay what it is."""
+    """Plain http may become https, or stay what it is."""
     assert location == redirect_target("http://host/p", location)
 
 
@@ -486,13 +486,11 @@ def test_headers(headers: Any, expected: tuple[tuple[str, str], ...]) -> None:
 )
 def test_malformed_header_name(name: str) -> None:
     """A name is a token (RFC 9110 section 5.6.2); what is none is not repeated either."""
-    with pytest.raises(OptionsError, match="^a header's name is malformed$"):
+    with pytest.raises(OptionsError, match=r"^a header's name is malformed$"):
         check_headers({name: SECRET})
 
 
-@pytest.mark.parametrize(
-    "value", ["\r\nX-Evil: 1", "\n", "\r", "\0", "\x1b[31m", "\x08", "\x7f", "\ud800", "\udcff"], ids=ascii
-)
+@pytest.mark.parametrize("value", ["\r\nX-Evil: 1", "\n", "\r", "\0", "\x1b[31m", "\x08", "\x7f", "\ud800"], ids=ascii)
 def test_malformed_header_value(value: str) -> None:
     """No value ends its line or cannot be sent; the message names the header and keeps the value."""
     with pytest.raises(OptionsError, match="the value of header X-Token") as caught:
