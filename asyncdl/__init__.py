@@ -1,6 +1,6 @@
 """Downloads that finish: an asyncio engine for large files behind URLs that expire.
 
-    result = await asyncdl.download("https://…", "model.bin")
+result = await asyncdl.download("https://…", "model.bin")
 """
 
 from asyncdl._version import __version__

@@ -108,9 +108,7 @@ def _request(
 
 
 @asynccontextmanager
-async def _transport(
-    options: Options, timeouts: Timeouts, session: Session | None
-) -> AsyncIterator[Transport]:
+async def _transport(options: Options, timeouts: Timeouts, session: Session | None) -> AsyncIterator[Transport]:
     transport = AiohttpTransport(options, timeouts, session)
     try:
         yield transport

@@ -31,12 +31,14 @@ from asyncdl.rules.ranges import (
     Accept,
     Asked,
     Changed,
+    Complete,
     Empty,
     Mismatch,
     RangeIgnored,
     Refused,
     Sequential,
     WrongSize,
+    body_length,
     judge,
 )
 from asyncdl.rules.rejection import Refusal, RefusalKind, read_refusal
@@ -136,6 +138,8 @@ class Fetcher:
         match judge(response.status, response.headers, asked):
             case Accept(part, remote):
                 await self._accept(remote, claim, lease)
+                if claim.stop is None:  # a stream of unknown length that broke: now its length is known
+                    claim.stop = remote.size
                 await self._receive(response.body(part.start, part.stop), claim, lease)
             case Sequential(remote):
                 job.go_sequential(claim)
@@ -150,6 +154,9 @@ class Fetcher:
                 raise _RangesIgnoredError("the server ignored the range and sent the whole object", retryable=True)
             case Empty():
                 await self._accept(RemoteObject(0), claim, lease)
+                claim.stop = claim.position
+            case Complete(remote):
+                await self._accept(remote, claim, lease)
                 claim.stop = claim.position
             case Changed(why):
                 hint = "a renewed URL may name another object than the first one did" if lease.generation else None
@@ -169,9 +176,11 @@ class Fetcher:
         await self._job.learn(remote, claim)
 
     async def _receive_whole(self, response: Response, remote: RemoteObject, claim: Claim, lease: Lease) -> None:
+        """Take a 200; where its framing has no length, it must end by itself, and where it should."""
         claim.stop = remote.size
-        await self._receive(response.body(0, remote.size), claim, lease)
-        # Without a size the framing alone says where the end is; the transport raises where it says otherwise.
+        await self._receive(response.body(0, body_length(response.headers)), claim, lease)
+        if remote.size is not None and claim.position < remote.size:
+            raise ConnectError("the body ended before the object did", retryable=True)
         claim.stop = claim.position
 
     async def _receive(self, body: Body, claim: Claim, lease: Lease) -> None:
@@ -184,6 +193,8 @@ class Fetcher:
         try:
             async with watch.bound:
                 while (chunk := await body.receive()) is not None:
+                    if claim.stop is not None and chunk.stop > claim.stop:
+                        raise IntegrityError(f"the object is longer than its {claim.stop} bytes")
                     await self._put(chunk, watch.keeper)
                     self._job.refresher.brought(lease)
                     self._job.counters.fetched += chunk.stop - claim.position

@@ -33,7 +33,9 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--connections", type=int, nargs="+", default=[1, 8, 64])
     parser.add_argument("--dir", type=Path, default=Path("/dev/shm"), help="a tmpfs (default /dev/shm)")
     options = parser.parse_args(arguments)
-    print(f"{'size GiB':>9}{'connections':>13}{'process MiB':>13}{'peak MiB':>10}{'data MiB':>10}{'bound MiB':>11}  within")
+    print(
+        f"{'size GiB':>9}{'connections':>13}{'process MiB':>13}{'peak MiB':>10}{'data MiB':>10}{'bound MiB':>11}  within"
+    )
     worst = True
     for size in options.size:
         with tempfile.TemporaryDirectory(dir=options.dir) as name, serving(Path(name), int(size * 2**30)) as (url, _):

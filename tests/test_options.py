@@ -223,7 +223,8 @@ def test_long_values_are_cut_in_messages() -> None:
     ("options", "expected"),
     [
         pytest.param(Options(), (32 + 8) * MIB, id="by default 40 MiB"),
-        pytest.param(Options(queue_depth=2, connections=1, chunk_size=1), 3, id="the least there can be"),
+        pytest.param(Options(queue_depth=2, connections=1, chunk_size=1), 2 + MIB, id="a stream reads ahead anyway"),
+        pytest.param(Options(queue_depth=2, connections=3, chunk_size=4 * MIB), 20 * MIB, id="chunks of 4 MiB"),
         pytest.param(Options(queue_depth=500, connections=64), 564 * MIB, id="a deep queue"),
     ],
 )

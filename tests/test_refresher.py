@@ -235,7 +235,7 @@ class TestCancellation:
 
 class TestReuseWindow:
     async def test_young_url_that_worked_is_tried_again(self) -> None:
-        """A refusal that does not say "expired" of a URL that just worked: the server is asked again, not the provider."""
+        """Refused without the word "expired", but it just worked: the server is asked again, not the provider."""
         clock = ManualClock()
         provider = Signer()
         urls = refresher(provider, clock, reuse_window=5)
@@ -309,7 +309,7 @@ class TestReuseWindow:
 
 class TestBounds:
     @pytest.mark.parametrize(
-        "why, allowed, error",
+        ("why", "allowed", "error"),
         [
             (EXPIRED, 2, UrlExpiredError),
             (PRESUMED, 2, UrlExpiredError),
@@ -373,7 +373,7 @@ class TestBounds:
 
     @pytest.mark.parametrize("source", [signed(0), SignedUrl(signed(0))], ids=["str", "SignedUrl"])
     @pytest.mark.parametrize(
-        "why, error", [(EXPIRED, UrlExpiredError), (AMBIGUOUS, ForbiddenError)], ids=["expired", "ambiguous"]
+        ("why", "error"), [(EXPIRED, UrlExpiredError), (AMBIGUOUS, ForbiddenError)], ids=["expired", "ambiguous"]
     )
     async def test_url_that_nobody_can_renew(
         self, source: Source, why: object, error: type[UrlExpiredError | ForbiddenError]
@@ -407,7 +407,7 @@ class TestEarlyRenewal:
         return Signer(lambda number: signed(number, dies=seconds * (number + 1)))
 
     @pytest.mark.parametrize(
-        "life, margin",
+        ("life", "margin"),
         [(3600, 5.0), (200, 5.0), (100, 5.0), (40, 2.0)],
         ids=["an hour", "200 s", "100 s", "40 s"],
     )
@@ -599,7 +599,7 @@ class TestAnswersThatAreRefused:
     @pytest.mark.parametrize("source", [7, None, b"https://host/"])
     def test_source_that_is_neither_url_nor_callable(self, source: object) -> None:
         """A source that cannot work is refused before anything begins."""
-        with pytest.raises(OptionsError, match="a source is a URL or a callable|a URL must be a str"):
+        with pytest.raises(OptionsError, match=r"a source is a URL or a callable|a URL must be a str"):
             refresher(source)  # type: ignore[arg-type]
 
 

@@ -51,7 +51,7 @@ class World:
         self.began.append(self.clock.monotonic())
         self.running += 1
         self.most_running = max(self.most_running, self.running)
-        answer = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.waiting.append(answer)
         try:
             return await answer
@@ -119,7 +119,7 @@ async def _play(events: list[tuple[Any, ...]]) -> World:
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(events=st.lists(EVENTS, max_size=60))
 def test_any_interleaving(events: list[tuple[Any, ...]]) -> None:
-    """Calls never overlap and are a second apart; generations only rise; every task ends, in peace or with our error."""
+    """Calls never overlap, generations only rise, and every task ends: well, cancelled, or with an error of ours."""
     world = asyncio.run(_play(events))
 
     assert world.most_running <= 1

@@ -215,10 +215,12 @@ def _open_locked(part: Path, mode: int) -> int:
         except FileExistsError:
             _clear_stale(part)
             continue
-        # Before the lock was ours, another download may have taken this file for one left behind, and removed it.
-        if _lock(descriptor) is not False and _is_named(descriptor, part):
-            return descriptor
-        os.close(descriptor)
+        with contextlib.ExitStack() as undo:
+            undo.callback(os.close, descriptor)
+            # Before the lock was ours, another download may have taken this file for one left behind, and removed it.
+            if _lock(descriptor) is not False and _is_named(descriptor, part):
+                undo.pop_all()
+                return descriptor
     raise busy(part)
 
 
@@ -256,6 +258,7 @@ def _lock(descriptor: int) -> bool | None:
     """Whether the file's lock is ours; None where the system, or the file system, has none to give."""
     if not _has_locks():
         return None
+    assert fcntl is not None  # noqa: S101  # mypy and pyright disagree on what `_has_locks` leaves open
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

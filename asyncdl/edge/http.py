@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import TypeAlias
@@ -68,8 +68,8 @@ class AiohttpTransport:
         )
 
     async def _start_response_timeout(self, _session: object, trace: SimpleNamespace, _params: object) -> None:
-        bound: asyncio.Timeout = trace.trace_request_ctx
-        bound.reschedule(asyncio.get_running_loop().time() + self._timeouts.response)
+        bound: Callable[[], asyncio.Timeout] = trace.trace_request_ctx
+        bound().reschedule(asyncio.get_running_loop().time() + self._timeouts.response)
 
     @property
     def connection_limit(self) -> int | None:
@@ -143,7 +143,8 @@ class AiohttpTransport:
                     raise_for_status=False,
                     read_bufsize=_READ_BUFFER,
                     timeout=self._client_timeout,
-                    trace_request_ctx=bound,
+                    # A function: libraries that stand in for aiohttp copy the arguments, and no timeout can be copied.
+                    trace_request_ctx=lambda: bound,
                     proxy=proxy,
                     ssl=True if context is None else context,
                 )
@@ -187,7 +188,7 @@ def _others(fields: HeaderPairs, known: HeaderPairs) -> HeaderPairs:
 
 
 def _spelt_alike(fields: HeaderPairs) -> HeaderPairs:
-    """The fields with one spelling for each name: aiohttp takes `X-A` for a replacement of `x-a`, not for a second one."""
+    """The fields with one spelling for each name: to aiohttp `X-A` replaces `x-a` instead of joining it."""
     spellings: dict[str, str] = {}
     return tuple((spellings.setdefault(name.lower(), name), value) for name, value in fields)
 
@@ -334,5 +335,7 @@ _WORDS: dict[type[OSError], str] = {
 def _connect_error(what: str, cause: OSError) -> ConnectError:
     words = _WORDS.get(type(cause)) or cause.strerror or type(cause).__name__
     fault = ConnectError(f"{what}: {words}", retryable=True)
-    fault.__cause__ = cause if type(cause).__module__ in {"builtins", "socket", "ssl"} else None
+    if cause.errno is not None and type(cause).__module__ in {"builtins", "socket", "ssl"}:
+        # A copy, without what hangs on to the original: its own causes and the frames that hold the URL.
+        fault.__cause__ = type(cause)(cause.errno, cause.strerror)
     return fault

@@ -94,6 +94,13 @@ class Empty:
 
 
 @dataclass(frozen=True, slots=True)
+class Complete:
+    """416 to "everything from here on": the object ends right here."""
+
+    remote: RemoteObject
+
+
+@dataclass(frozen=True, slots=True)
 class Changed:
     """The response belongs to another object or version."""
 
@@ -120,7 +127,7 @@ class Refused:
     """Not a response about bytes at all: its body says why."""
 
 
-Verdict: TypeAlias = Accept | Sequential | RangeIgnored | Empty | Changed | WrongSize | Mismatch | Refused
+Verdict: TypeAlias = Accept | Sequential | RangeIgnored | Empty | Complete | Changed | WrongSize | Mismatch | Refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,15 +205,13 @@ def _judge_partial(headers: Headers, asked: Asked) -> Verdict:
 
 def _judge_whole(headers: Headers, asked: Asked) -> Verdict:
     try:
-        length = content_length(headers)
+        size = body_length(headers)
     except ResponseMismatchError as error:
         return Mismatch(error.message, retryable=False)
-    chunked = "chunked" in _codings(headers, "transfer-encoding")
-    if chunked:
-        length = None  # RFC 9112 section 6.3: Transfer-Encoding overrides Content-Length
-    size = length if length is not None else asked.declared_size
+    if size is None:
+        size = asked.declared_size
     known = size is not None or (asked.remote is not None and asked.remote.size is not None)
-    if not known and not chunked:
+    if not known and not _is_chunked(headers):
         return Mismatch(
             "neither Content-Length nor chunks: the end of the body could not be told from a broken connection",
             retryable=False,
@@ -225,7 +230,10 @@ def _judge_unsatisfied(headers: Headers, asked: Asked) -> Verdict:
     if total == 0 and asked.start == 0 and not asked.declared_size and (asked.remote is None or not asked.remote.size):
         return Empty()
     # What else the headers say is of the page that says no, not of the object.
-    return _same_object(Headers(), asked, total) or Mismatch(
+    different = _same_object(Headers(), asked, total)
+    if different is None and asked.stop is None and asked.start == total:
+        return Complete(_remote(Headers(), asked, total))
+    return different or Mismatch(
         f"the server cannot satisfy {_span(asked)} of an object of {total} bytes", retryable=False
     )
 
@@ -243,6 +251,21 @@ def content_length(headers: Headers) -> int | None:
     if values or not _DIGITS.fullmatch(value) or int(value) > MAX_SIZE:
         raise ResponseMismatchError("the response has an impossible Content-Length", retryable=True)
     return int(value)
+
+
+def body_length(headers: Headers) -> int | None:
+    """How long the response's framing says the body is; None where only its end will tell.
+
+    Raises:
+        ResponseMismatchError: the Content-Length is none.
+    """
+    length = content_length(headers)
+    # RFC 9112 section 6.3: Transfer-Encoding overrides Content-Length.
+    return None if _is_chunked(headers) else length
+
+
+def _is_chunked(headers: Headers) -> bool:
+    return "chunked" in _codings(headers, "transfer-encoding")
 
 
 def strong_etag(headers: Headers) -> str | None:

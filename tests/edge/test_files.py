@@ -202,6 +202,13 @@ class TestExisting:
 
         assert str(caught.value).isascii()
 
+    async def test_name_that_is_too_long(self, tmp_path: Path) -> None:
+        """A name that no file can have for its length is refused as early."""
+        with pytest.raises(StorageError) as caught:
+            await existing_size(tmp_path / ("n" * 256), "skip")
+
+        assert errno.ENAMETOOLONG == caught.value.errno
+
     def test_read_only_directory(self, tmp_path: Path) -> None:
         """Without permission to write in the directory nothing starts; root, who may always, becomes somebody else."""
         program = """

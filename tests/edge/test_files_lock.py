@@ -99,6 +99,32 @@ class TestLock:
 
         assert CONTENT.read(0, 1000) == dest.read_bytes()
 
+    async def test_gone_before_it_was_looked_at(self, dest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A `.part` that its owner renames just now is no obstacle."""
+        part_of(dest).write_bytes(b"just going")
+        real = os.open
+
+        def late(path: Any, flags: int, *rest: Any, **named: Any) -> int:
+            if not flags & os.O_CREAT:
+                part_of(dest).unlink()
+            return real(path, flags, *rest, **named)
+
+        monkeypatch.setattr(os, "open", late)
+        file = await written(dest)
+        await file.publish(1000)
+
+        assert CONTENT.read(0, 1000) == dest.read_bytes()
+
+    async def test_no_descriptor_lost_on_the_way(self, dest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A system that fails between opening and locking gets its descriptor back."""
+
+        def fail(*_: object) -> bool:
+            raise OSError(errno.EIO, "Input/output error")
+
+        monkeypatch.setattr(files, "_is_named", fail)
+        with pytest.raises(StorageError):
+            await PartFile.create(dest, if_exists="skip")
+
     async def test_lost_every_race(self, dest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Who loses again and again stops trying, and keeps no descriptor."""
         monkeypatch.setattr(files, "_lock", lambda _: False)

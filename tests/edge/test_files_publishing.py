@@ -99,6 +99,18 @@ class TestModes:
 
         assert 1000 == dest.stat().st_size
 
+    async def test_disk_that_fails(self, dest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A failing disk is no file system without modes; nothing of the attempt is left."""
+
+        def refuse(*_: object) -> None:
+            raise OSError(errno.EIO, "Input/output error")
+
+        monkeypatch.setattr(os, "fchmod", refuse)
+        with pytest.raises(StorageError):
+            await PartFile.create(dest, if_exists="skip")
+
+        assert [] == list(dest.parent.iterdir())
+
 
 @pytest.mark.usefixtures("no_leaks")
 class TestPublishing:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import shutil
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from asyncdl.edge import files
+from asyncdl.edge import files, space
 from asyncdl.edge.files import PartFile, write_all
 from asyncdl.errors import DiskFullError, StorageError
 from asyncdl.model import Chunk
@@ -206,6 +207,33 @@ asyncio.run(main())
         await file.abandon()
 
         assert 1 << 30 == size
+
+    def test_other_systems(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Elsewhere than on Linux, and in a C library without it, there is no such call."""
+        find = space._fallocate.__wrapped__
+        monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: object())
+
+        assert find() is None
+        monkeypatch.setattr(sys, "platform", "darwin")
+        monkeypatch.setattr(ctypes, "CDLL", None)
+        assert find() is None
+
+    def test_interrupted(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A signal in the middle is no refusal."""
+        calls: list[tuple[int, ...]] = []
+
+        class Library:
+            @staticmethod
+            def fallocate(*arguments: int) -> int:
+                calls.append(arguments)
+                ctypes.set_errno(errno.EINTR)
+                return -1 if len(calls) < 3 else 0
+
+        monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: Library)
+        reserve = space._fallocate.__wrapped__()
+
+        assert reserve is not None
+        assert (0, [(7, 0, 0, 1 << 40)] * 3) == (reserve(7, 1 << 40), calls)
 
     @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
     async def test_no_room(self, dest: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:

@@ -224,21 +224,22 @@ class TestSession:
         origin.script(Fault(redirect=other.url("/g")))
         jar = aiohttp.CookieJar(unsafe=True)
         async with aiohttp.ClientSession(
-            headers={"X-Api-Key": "default"}, cookie_jar=jar, auth=aiohttp.BasicAuth("me", "mine")
+            headers={"X-Api-Key": "default", "Authorization": "Basic bWU="}, cookie_jar=jar
         ) as session:
             jar.update_cookies({"c": "d"})
             async with transport(session=session) as over:
                 await ask(over, origin.url("/f"), headers=(("X-Own", "o"),))
+                await ask(over, origin.url("/f"))
 
                 assert not session.closed
             async with session.get(other.url("/g")) as response:
                 await response.read()
-        first, second = other.ledger.requests
+        first, second, third = other.ledger.requests
 
-        assert ["default"] == origin.ledger.headers_seen("X-Api-Key")
-        seen = [first.headers.get(name) for name in ("X-Api-Key", "Cookie", "Authorization", "X-Own")]
-        assert [None] * 4 == seen
-        assert "default" == second.headers.get("X-Api-Key")
+        assert ["default", "default"] == origin.ledger.headers_seen("X-Api-Key")
+        names = ("X-Api-Key", "Cookie", "Authorization", "X-Own")
+        assert [None] * 8 == [record.headers.get(name) for record in (first, second) for name in names]
+        assert "default" == third.headers.get("X-Api-Key")
         assert 1 == other.ledger.connections
 
     async def test_stays_itself_on_its_own_origin(self, origin: Origin) -> None:

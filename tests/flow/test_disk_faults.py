@@ -163,7 +163,7 @@ async def test_file_size_limit(tmp_path: Path) -> None:
             print(error.errno)
     """
     async with origin_process(size=SIZE) as origin:
-        ended = subprocess.run(  # noqa: ASYNC221  # the origin is a process of its own
+        ended = subprocess.run(  # the origin is a process of its own
             [sys.executable, "-c", textwrap.dedent(code), origin.url, str(tmp_path / "file")],
             capture_output=True,
             timeout=30,

@@ -210,7 +210,11 @@ async def test_redirect_to_a_url_that_expires_is_asked_again(origin: Origin, tmp
 
 FORBIDDEN = {
     "S3 denies": (403, b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>", 2),
-    "S3 cannot check the signature": (403, b"<Error><Code>SignatureDoesNotMatch</Code><Message>no</Message></Error>", 1),
+    "S3 cannot check the signature": (
+        403,
+        b"<Error><Code>SignatureDoesNotMatch</Code><Message>no</Message></Error>",
+        1,
+    ),
     "S3 knows no such key id": (403, b"<Error><Code>InvalidAccessKeyId</Code><Message>no</Message></Error>", 1),
     "a login page": (403, b"<html><title>Please sign in</title></html>", 2),
     "nothing": (403, b"", 2),

@@ -288,7 +288,9 @@ async def test_server_that_shortens_ranges_is_asked_for_the_rest(origin: Origin,
     """A 206 may cover less than was asked for (RFC 9110 section 15.3.7): not a fault, and no retry."""
     content = origin.add("/object", 6 * PART, etag='"v1"')
     body = origin.content("/object").read(PART, PART + 1000)
-    answer = f"HTTP/1.1 206 Partial Content\r\nContent-Length: 1000\r\nContent-Range: bytes {PART}-{PART + 999}/{6 * PART}"
+    answer = (
+        f"HTTP/1.1 206 Partial Content\r\nContent-Length: 1000\r\nContent-Range: bytes {PART}-{PART + 999}/{6 * PART}"
+    )
     origin.script(Fault(request=1, raw=f'{answer}\r\nETag: "v1"\r\n\r\n'.encode() + body))
 
     result = await fetch(origin.url("/object"), tmp_path / "file")
@@ -319,3 +321,41 @@ async def test_the_first_cause_is_raised_alone(origin: Origin, tmp_path: Path) -
 
     assert not isinstance(caught.value.__cause__, BaseExceptionGroup)
     assert re.fullmatch(r"the server answered 404 Not Found: gone", str(caught.value))
+
+
+@pytest.mark.parametrize("k", [1, PART, 3 * PART, 4 * PART])
+async def test_stream_of_unknown_length_that_breaks(origin: Origin, tmp_path: Path, k: int) -> None:
+    """A chunked 200 breaks; ranges bring the rest, and a 416 at the very end says that nothing is missing."""
+    content = origin.add("/object", 4 * PART)
+    origin.script(Fault(request=0, ignore_range=True, chunked=True, drop_after=k))
+
+    result = await fetch(origin.url("/object"), tmp_path / "file")
+
+    assert holds(tmp_path / "file", content)
+    assert 1 == result.retries
+    assert 4 * PART == result.size == result.fetched
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [Fault(ignore_range=True, chunked=True), Fault(ignore_range=True, no_length=True)],
+    ids=["chunked", "until close"],
+)
+async def test_body_longer_than_the_declared_size(origin: Origin, tmp_path: Path, fault: Fault) -> None:
+    """A body without a length may not be cut where the caller thinks it ends."""
+    origin.add("/object", 4 * PART)
+    origin.script(fault)
+
+    with pytest.raises(asyncdl.IntegrityError, match=f"longer than its {3 * PART} bytes"):
+        await fetch(origin.url("/object"), tmp_path / "file", size=3 * PART)
+
+    assert not (tmp_path / "file").exists()
+
+
+async def test_body_shorter_than_the_declared_size(origin: Origin, tmp_path: Path) -> None:
+    """An end that comes early is a broken connection until the attempts run out."""
+    origin.add("/object", 4 * PART)
+    origin.script(Fault(ignore_range=True, chunked=True))
+
+    with pytest.raises(asyncdl.ConnectError, match="before the object did"):
+        await fetch(origin.url("/object"), tmp_path / "file", size=5 * PART, retry=asyncdl.Retry(attempts=2, base=0))

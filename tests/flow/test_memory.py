@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-import time
 import tracemalloc
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,11 +10,8 @@ from pathlib import Path
 import pytest
 
 import asyncdl
-from asyncdl.edge.clock import Clock
-from asyncdl.edge.http import AiohttpTransport
-from asyncdl.engine import FileDownload
-from asyncdl.model import Chunk, Request
-from asyncdl.testing import Origin, origin_process
+from asyncdl.model import Chunk
+from asyncdl.testing import origin_process
 from tests.support.flow import KIB
 
 MIB = 1 << 20

@@ -15,6 +15,7 @@ from asyncdl.rules.ranges import (
     Accept,
     Asked,
     Changed,
+    Complete,
     Empty,
     Mismatch,
     RangeIgnored,
@@ -441,7 +442,7 @@ def test_empty_object(fields: Fields, asked: Asked) -> None:
         pytest.param([], Asked(0, 9, declared_size=1000), True, id="416 without a word, declared"),
         pytest.param([("Content-Range", "bytes */1000")], MIDDLE, False, id="416 to a range that the object has"),
         pytest.param([("Content-Range", "bytes */1000")], PROBE, False, id="416 to the first part of an object"),
-        pytest.param([("Content-Range", "bytes */1000")], Asked(1000, None, PLAIN), False, id="416 beyond the end"),
+        pytest.param([("Content-Range", "bytes */1000")], Asked(1001, None, PLAIN), False, id="416 beyond the end"),
         pytest.param([("Content-Range", "bytes */0")], Asked(5, 9), False, id="416, empty, but not from the start"),
         pytest.param(
             [("Content-Range", "bytes */1000"), tag('"page"'), ("Last-Modified", LATER_DATE)],
@@ -458,6 +459,14 @@ def test_unsatisfied(fields: Fields, asked: Asked, retryable: bool) -> None:
     assert isinstance(verdict, Mismatch)
     assert "cannot satisfy bytes" in verdict.why
     assert retryable == verdict.retryable
+
+
+@pytest.mark.parametrize("known", [RemoteObject(1000), RemoteObject(None)], ids=["size known", "size unknown"])
+def test_unsatisfied_right_at_the_end(known: RemoteObject) -> None:
+    """416 to "everything from here on", where here is the object's size: nothing is missing."""
+    verdict = judge(416, Headers([("Content-Range", "bytes */1000")]), Asked(1000, None, known))
+
+    assert Complete(RemoteObject(1000)) == verdict
 
 
 @pytest.mark.parametrize("status", [0, 100, 101, 201, 202, 203, 204, 205, 207, 300, 301, 302, 303, 304, 305, 307, 399])

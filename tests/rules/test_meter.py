@@ -69,6 +69,7 @@ def test_rate_is_finite_and_not_negative(steps: list[tuple[float, int]]) -> None
     ("done", "total", "rate", "expected"),
     [
         pytest.param(50, 100, 10.0, 5.0, id="half way"),
+        pytest.param(0, 100, 0.5, 200.0, id="less than a byte a second"),
         pytest.param(0, 100, 0.0, None, id="no rate, no estimate"),
         pytest.param(0, 100, -1.0, None, id="no estimate from a rate that is none"),
         pytest.param(50, None, 10.0, None, id="the end is unknown"),

@@ -141,6 +141,16 @@ def test_late_sample(gap: float) -> None:
     assert (STALLED, 18) == connection.run([0] * 99)
 
 
+def test_late_sample_of_a_short_stall() -> None:
+    """Two intervals are two of the keeper's own, not two seconds."""
+    connection = Connection(stall=2.0, low_speed=None)
+
+    paces = [connection.after(60, 0) for _ in range(2)]
+
+    assert 0.5 == connection.keeper.interval
+    assert [ALIVE, STALLED] == paces
+
+
 def test_late_sample_in_the_window() -> None:
     """A machine that slept a day finds its connections as fast as they were, less two seconds."""
     connection = Connection()

@@ -106,9 +106,7 @@ KEYS = [
 
 @pytest.mark.parametrize("version", ["s3v4", "s3"])
 @pytest.mark.parametrize("key", KEYS)
-async def test_s3_keys_go_out_as_they_were_signed(
-    s3: S3, tmp_path: Path, key: str, version: SignatureVersion
-) -> None:
+async def test_s3_keys_go_out_as_they_were_signed(s3: S3, tmp_path: Path, key: str, version: SignatureVersion) -> None:
     """URLs made by botocore, sent byte for byte: a signature over another spelling would be refused."""
     content = s3.put(key, 300_000)
     options = asyncdl.Options(connections=4, part_size=65_536, parallel_threshold=0, use_environment=False)

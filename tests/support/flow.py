@@ -14,7 +14,7 @@ QUICK = asyncdl.Timeouts(connect=3, response=3, stall=3, low_speed=None, refresh
 EAGER = asyncdl.Retry(base=0.005, cap=0.02)
 
 
-def small(connections: int = 4, **changes: Any) -> asyncdl.Options:  # noqa: ANN401
+def small(connections: int = 4, **changes: Any) -> asyncdl.Options:
     """Options with parts of 64 KiB, so that a file of 1 MiB has sixteen of them."""
     defaults: dict[str, Any] = {
         "connections": connections,
@@ -27,17 +27,17 @@ def small(connections: int = 4, **changes: Any) -> asyncdl.Options:  # noqa: ANN
     return asyncdl.Options(**(defaults | changes))
 
 
-async def fetch(source: asyncdl.model.Source, dest: Any, **changes: Any) -> asyncdl.Result:  # noqa: ANN401
+async def fetch(source: asyncdl.model.Source, dest: Any, **changes: Any) -> asyncdl.Result:
     """`asyncdl.download` with those settings."""
     defaults: dict[str, Any] = {"options": small(), "timeouts": QUICK, "retry": EAGER}
     return await asyncdl.download(source, dest, **(defaults | changes))
 
 
-def holds(dest: Any, content: Content) -> bool:  # noqa: ANN401
+def holds(dest: Any, content: Content) -> bool:
     """Whether `dest` is exactly `content`."""
     return content.first_difference(dest) is None
 
 
-def absent(dest: Any) -> bool:  # noqa: ANN401
+def absent(dest: Any) -> bool:
     """Whether nothing appeared at the destination."""
     return not dest.exists()

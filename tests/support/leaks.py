@@ -18,7 +18,7 @@ _POLL = 0.01
 
 def _descriptors() -> dict[int, str]:
     found = {}
-    for name in os.listdir(_DESCRIPTORS) if os.path.isdir(_DESCRIPTORS) else ():  # noqa: PTH112, PTH208  # one call each
+    for name in os.listdir(_DESCRIPTORS) if os.path.isdir(_DESCRIPTORS) else ():  # noqa: PTH112  # one call each
         try:
             found[int(name)] = os.readlink(f"{_DESCRIPTORS}/{name}")  # noqa: PTH115
         except OSError:
