@@ -7,6 +7,7 @@ Rule: a part goes on from the last byte that entered the queue; only a byte that
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from http import HTTPStatus
 from typing import assert_never
 
@@ -78,7 +79,7 @@ class Fetcher:
             claim = self._job.claim()
 
     async def _fetch(self, claim: Claim) -> None:
-        attempts = 0
+        tries: Counter[type[TransferError]] = Counter()  # since the last new byte, by what came of them
         while not claim.done:
             furthest = claim.furthest
             fault: TransferError | None = None
@@ -89,24 +90,27 @@ class Fetcher:
             if claim.furthest > furthest:
                 self._job.budget.refund()
             if fault is None or claim.furthest > furthest:
-                attempts = 0
+                tries.clear()
             if fault is not None:
-                attempts += 1
-                fault.part, fault.attempts = (claim.position, claim.stop), attempts
-                await self._back_off(fault, claim, attempts)
+                tries[type(fault)] += 1
+                fault.part, fault.attempts = (claim.position, claim.stop), tries.total()
+                await self._back_off(fault, claim, tries)
 
-    async def _back_off(self, fault: TransferError, claim: Claim, attempts: int) -> None:
+    async def _back_off(self, fault: TransferError, claim: Claim, tries: Counter[type[TransferError]]) -> None:
         """Wait for the next attempt, or raise `fault` if there is none."""
         job = self._job
+        attempts = tries.total()
         limit = job.retry.attempts
         if isinstance(fault, ResponseMismatchError):
             limit = min(limit, _MISMATCH_ATTEMPTS)
         elif isinstance(fault, ConnectError) and job.remote is None:
             limit = min(limit, _FIRST_CONTACT_ATTEMPTS)
-        if isinstance(fault, _RangesIgnoredError) and attempts >= limit:
+        # A limit of its own counts only its own kind: one odd answer among many 503 is not yet a habit.
+        exhausted = attempts >= job.retry.attempts or tries[type(fault)] >= limit
+        if isinstance(fault, _RangesIgnoredError) and exhausted:
             job.go_sequential(claim)
             return
-        if not fault.retryable or attempts >= limit or not job.budget.take():
+        if not fault.retryable or exhausted or not job.budget.take():
             raise fault
         retry_after = getattr(fault, "retry_after", None)
         wait = delay(job.retry, attempts - 1, job.clock.jitter(), retry_after)

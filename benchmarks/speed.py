@@ -1,4 +1,4 @@
-"""A first look at speed: asyncdl beside curl, one large file from nginx on loopback to tmpfs, in one interleaved run."""
+"""A first look at speed: asyncdl beside curl, one large file from nginx on loopback to tmpfs, interleaved."""
 
 from __future__ import annotations
 

@@ -170,6 +170,27 @@ class TestAttempts:
 
         assert 2 == len(transport.calls)
 
+    async def test_limit_of_a_kind_counts_its_own(self) -> None:
+        """One answer to another question, after a row of 503, is the first of its kind."""
+        transport = ScriptedTransport(CONTENT)
+        transport.script(*[overloaded()] * 4, elsewhere, overloaded(), elsewhere)
+        job = make_job(transport, queue_depth=ROOMY)
+
+        await Fetcher(job).run()
+
+        assert CONTENT == joined(queued(job))
+        assert 7 == job.counters.retries
+
+    async def test_kinds_together_have_the_callers_number(self) -> None:
+        """Changing faults do not last longer than one that stays the same."""
+        transport = ScriptedTransport(CONTENT)
+        transport.script(*[overloaded(), elsewhere, Reply(error=SILENT)] * 9)
+
+        with pytest.raises(HttpStatusError) as caught:
+            await Fetcher(make_job(transport, retry=Retry(attempts=4))).run()
+
+        assert 4 == len(transport.calls) == caught.value.attempts
+
     async def test_new_bytes_start_the_count_anew(self) -> None:
         """However often it breaks: who gets on may go on."""
         transport = ScriptedTransport(CONTENT)
@@ -338,7 +359,8 @@ class TestBudget:
 
         await Fetcher(job).run()
 
-        assert 0 == job.budget.left
+        assert 50 == job.counters.retries
+        assert 1 == job.budget.left
 
     async def test_success_gives_one_back(self) -> None:
         """A server that refuses every other request still brings a file of any size."""

@@ -35,8 +35,6 @@ PART_SUFFIX = ".part"
 RENAME_PATIENCE = 10.0
 #: Buffers in one writev call (POSIX guarantees 16; Linux, macOS and the BSDs have 1024).
 _MOST_BUFFERS = 1024
-#: Between losing a race for the `.part` name and asking again, the winner has shown itself.
-_CREATE_TRIES = 3
 #: What "this file system has no such thing" looks like: macOS, NFS, FUSE, FAT, odd devices.
 _UNSUPPORTED = frozenset({errno.EOPNOTSUPP, errno.EINVAL, errno.ENODEV, errno.ENOSYS, errno.ENOTSUP})
 
@@ -157,7 +155,6 @@ class PartFile:
                 self._part.unlink()
         with contextlib.suppress(OSError):
             os.close(descriptor)
-        with contextlib.suppress(OSError):
             if not self._worth_keeping and not _has_locks():
                 self._part.unlink(missing_ok=True)
 
@@ -209,7 +206,7 @@ def _is_named(descriptor: int, path: Path) -> bool:
 def _open_locked(part: Path, mode: int) -> int:
     """A descriptor of a new, empty, locked file at `part`, made with `mode` less the umask."""
     flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
-    for _ in range(_CREATE_TRIES):
+    for _ in range(3):  # whoever wins the race for the name has shown himself by then
         try:
             descriptor = os.open(part, flags, mode)
         except FileExistsError:
@@ -313,12 +310,12 @@ def _pwritev(descriptor: int, buffers: list[bytes | memoryview], offset: int) ->
 
 def _chmod(descriptor: int, mode: int) -> None:
     """Set permissions, where the file system has them (FAT and SMB shares may have one mode for all)."""
-    if hasattr(os, "fchmod"):
-        try:
+    try:
+        if hasattr(os, "fchmod"):
             os.fchmod(descriptor, mode)
-        except OSError as error:
-            if error.errno not in _UNSUPPORTED | {errno.EPERM}:
-                raise
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED | {errno.EPERM}:
+            raise
 
 
 def _replace(part: Path, dest: Path) -> None:

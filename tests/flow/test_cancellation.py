@@ -62,7 +62,7 @@ def descriptors() -> set[str]:
     found = set()
     for name in os.listdir("/proc/self/fd"):
         try:
-            found.add(f"{name} {os.readlink(f'/proc/self/fd/{name}')}")
+            found.add(f"{name} {Path(f'/proc/self/fd/{name}').readlink()}")
         except OSError:
             continue
     return found

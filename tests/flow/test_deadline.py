@@ -101,7 +101,7 @@ async def _slow_disk(monkeypatch: pytest.MonkeyPatch, name: str, seconds: float)
     monkeypatch.setattr(os, name, slow)
 
 
-@pytest.mark.parametrize("call, seconds", [("pwritev", 0.6), ("fsync", 3.0), ("pwritev", 10.0)], ids=str)
+@pytest.mark.parametrize(("call", "seconds"), [("pwritev", 0.6), ("fsync", 3.0), ("pwritev", 10.0)], ids=str)
 async def test_slow_disk(
     origin: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, seconds: float
 ) -> None:

@@ -37,7 +37,7 @@ def fail_at(monkeypatch: pytest.MonkeyPatch, name: str, call: int, code: int) ->
 @pytest.mark.parametrize("connections", [1, 16])
 @pytest.mark.parametrize("nth", [1, 2, 7])
 @pytest.mark.parametrize(
-    "code, error",
+    ("code", "error"),
     [
         (errno.ENOSPC, asyncdl.DiskFullError),
         (errno.EDQUOT, asyncdl.DiskFullError),
@@ -75,7 +75,7 @@ async def test_write_that_fails(
 
 
 @pytest.mark.parametrize(
-    "call, code, error",
+    ("call", "code", "error"),
     [
         ("fsync", errno.EIO, asyncdl.StorageError),
         ("ftruncate", errno.EIO, asyncdl.StorageError),

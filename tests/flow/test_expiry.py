@@ -1,4 +1,4 @@
-"""URLs that expire in mid-download: renewed once for all who need it, read and not guessed, and never without a bound."""
+"""URLs that expire in mid-download: renewed once for all who need it, read and not guessed, within bounds."""
 
 from __future__ import annotations
 
@@ -223,7 +223,7 @@ FORBIDDEN = {
 
 
 @pytest.mark.parametrize("connections", [1, 8])
-@pytest.mark.parametrize("status, body, calls", FORBIDDEN.values(), ids=FORBIDDEN.keys())
+@pytest.mark.parametrize(("status", "body", "calls"), FORBIDDEN.values(), ids=FORBIDDEN.keys())
 async def test_forbidden_is_not_mistaken_for_expired(
     origin: Origin, tmp_path: Path, status: int, body: bytes, calls: int, connections: int
 ) -> None:

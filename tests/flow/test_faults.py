@@ -109,7 +109,7 @@ LASTING = {
 
 
 @pytest.mark.parametrize("connections", [1, 4])
-@pytest.mark.parametrize("fault, error, words", LASTING.values(), ids=LASTING.keys())
+@pytest.mark.parametrize(("fault", "error", "words"), LASTING.values(), ids=LASTING.keys())
 async def test_fault_that_lasts_ends_in_its_own_error(
     origin: Origin,
     tmp_path: Path,
