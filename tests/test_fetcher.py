@@ -184,7 +184,8 @@ class TestAttempts:
     async def test_kinds_together_have_the_callers_number(self) -> None:
         """Changing faults do not last longer than one that stays the same."""
         transport = ScriptedTransport(CONTENT)
-        transport.script(*[overloaded(), elsewhere, Reply(error=SILENT)] * 9)
+        for _ in range(9):
+            transport.script(overloaded(), elsewhere, Reply(error=SILENT))
 
         with pytest.raises(HttpStatusError) as caught:
             await Fetcher(make_job(transport, retry=Retry(attempts=4))).run()

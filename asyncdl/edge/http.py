@@ -278,13 +278,21 @@ class _StreamBody:
     async def _read(self) -> bytes:
         if self._fault is None:
             try:
-                data = await self._stream.readany()
+                data = await self._next_piece()
             except Exception as error:  # noqa: BLE001  # RuntimeError, and the parser's own, are among them
                 self._fault = translate(error)
                 data = self._salvage()
             if data or (self._stop is None and self._fault is None):
                 return data
         raise self._fault or ConnectError("the connection ended before the body did", retryable=True)
+
+    async def _next_piece(self) -> bytes:
+        """One buffer as it came off the socket: `readany` would join, and so copy, all there are."""
+        ends_chunk = True
+        data = b""
+        while ends_chunk and not data:  # the end of a chunk of chunked coding comes as an empty piece
+            data, ends_chunk = await self._stream.readchunk()
+        return data
 
     def _salvage(self) -> bytes:
         """What had arrived when the connection broke: aiohttp's reader raises first and forgets it."""

@@ -8,12 +8,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from asyncdl.edge import files
 from asyncdl.edge.files import PartFile
-from asyncdl.errors import DestinationBusyError
+from asyncdl.errors import DestinationBusyError, StorageError
 from asyncdl.model import Chunk
 from tests.support.leaks import _descriptors
 from tests.support.partfiles import CONTENT, blocked, part_of, piece, written
@@ -105,7 +106,7 @@ class TestLock:
         real = os.open
 
         def late(path: Any, flags: int, *rest: Any, **named: Any) -> int:
-            if not flags & os.O_CREAT:
+            if path == part_of(dest) and not flags & os.O_CREAT:
                 part_of(dest).unlink()
             return real(path, flags, *rest, **named)
 

@@ -1,0 +1,416 @@
+"""Nothing that is signed, no token and no password comes out, whatever happens and wherever one looks."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+
+import asyncdl
+from asyncdl.model import Request
+from asyncdl.refresher import Lease
+from asyncdl.testing import SKINS, Fault, Origin
+from tests.flow.test_faults import LASTING, PASSING
+from tests.support.flow import PART, fetch, small
+from tests.support.proxy import Proxy
+from tests.support.secrets import Ears
+
+SIZE = 6 * PART + 999
+QUICK = asyncdl.Timeouts(connect=3, response=0.2, stall=0.2, low_speed=None, refresh=0.6)
+RETRY = asyncdl.Retry(attempts=2, base=0.001, cap=0.002)
+
+# Short, so that half of what surrounds them is enough; with characters that are written in several ways.
+TOKEN = "tq7%2Bf3%2F9e"
+USER, PASSWORD = "uq8a41c", "pq9d22%3D"
+CALLERS, SIGNED = "hq5b77+x", "sq6c88/y"
+ELSEWHERE = "eq4d55%2Bz"
+PROXYS = "xq3e66p"
+MARKERS = [TOKEN, USER, PASSWORD, CALLERS, SIGNED, ELSEWHERE, PROXYS]
+
+HEADERS = {"X-Api-Key": CALLERS, "Cookie": f"session={CALLERS}"}
+#: Not beside a user in the URL: there can be one Authorization only.
+BEARER = HEADERS | {"Authorization": f"Bearer {CALLERS}"}
+OF_THE_URL = (("X-Amz-Security-Token", SIGNED), ("X-Signed-For", SIGNED))
+
+
+@dataclass
+class Scene:
+    """One download under observation.
+
+    Attributes:
+        secrets: what must not come out, beside the markers.
+        arguments: of the download.
+    """
+
+    origin: Origin
+    dest: Path
+    ears: Ears = field(default_factory=Ears)
+    secrets: set[str] = field(default_factory=lambda: set(MARKERS))
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def plain(self) -> str:
+        """An unsigned URL with a token in its query, and a user and a password."""
+        host = self.origin.base_url.removeprefix("http://")
+        return f"http://{USER}:{PASSWORD}@{host}/object?format=bin&ticket={TOKEN}"
+
+    def sign(self, *, path: str = "/object", ttl: float = 3600, skin: str = "s3v4") -> str:
+        """A signed URL whose query has the token too; all of its longer values are secrets from here on."""
+        url = self.origin.presign(f"{path}?response-content-disposition={TOKEN}", ttl=ttl, skin=skin)
+        # Not the scopes and dates that anybody could write: they stand in other words too.
+        self.secrets |= {value for _, value in parse_qsl(urlsplit(url).query) if len(value) >= 20}
+        # asyncio shows 30 characters of a text in its middle shortened: half a signature is one still.
+        self.secrets.add(url[-12:])
+        return url
+
+    async def run(self, *, cancel_after: Awaitable[object] | None = None, **changes: Any) -> BaseException | None:
+        """Download, and look everywhere; what it raised, or None."""
+        arguments = {"source": asyncdl.SignedUrl(self.plain, headers=OF_THE_URL), "headers": HEADERS} | changes
+        error: BaseException | None = None
+        with self.ears.listening():
+            task = asyncio.create_task(
+                fetch(
+                    dest=self.dest,
+                    on_progress=self.ears.hear,
+                    **({"options": small(2), "timeouts": QUICK, "retry": RETRY} | arguments),
+                )
+            )
+            try:
+                if cancel_after is not None:
+                    await cancel_after
+                    task.cancel()
+                self.ears.hear(await task)
+            except (Exception, asyncio.CancelledError) as caught:  # noqa: BLE001  # whatever it is, it is looked at
+                self.ears.hear_error(caught)
+                error = caught
+            self.ears.hear(task)
+        self.ears.heard += os.listdir(self.dest.parent)
+        return error
+
+    def check(self) -> None:
+        """Nothing came out, and something was heard."""
+        assert [] == self.ears.told(self.secrets)
+        assert self.ears.heard_of("Progress(done=")
+        assert self.ears.heard_of("Task")
+
+
+@pytest.fixture
+def scene(origin: Origin, tmp_path: Path) -> Scene:
+    """An origin with one object, and where it is to go."""
+    origin.add("/object", SIZE)
+    return Scene(origin, tmp_path / "file")
+
+
+@pytest.mark.parametrize("fault", PASSING.values(), ids=PASSING.keys())
+async def test_fault_that_passes(scene: Scene, fault: Fault) -> None:
+    """A download that meets a fault and goes on says nothing of what it holds."""
+    scene.origin.script(fault)
+
+    error = await scene.run(retry=asyncdl.Retry(base=0.001, cap=0.002))
+
+    assert error is None
+    scene.check()
+
+
+@pytest.mark.parametrize("fault", [row[0] for row in LASTING.values()], ids=LASTING.keys())
+async def test_fault_that_lasts(scene: Scene, fault: Fault) -> None:
+    """Nor does the error, nor anything that hangs on it."""
+    scene.origin.script(fault)
+
+    assert isinstance(await scene.run(), asyncdl.AsyncdlError)
+    scene.check()
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 503])
+@pytest.mark.parametrize("form", ["xml", "json", "html", "text"])
+async def test_server_that_repeats_the_request(scene: Scene, status: int, form: str) -> None:
+    """Error bodies quote the URL, its signature, the headers: what is shown of them is without."""
+    target, decoded = scene.plain, "tq7+f3/9e"
+    bodies = {
+        "xml": f"<Error><Code>Odd</Code><Message>no {target} for {decoded}</Message><StringToSign>GET\n{decoded}\n"
+        f"</StringToSign><SignatureProvided>{TOKEN}</SignatureProvided></Error>",
+        "json": f'{{"error": {{"message": "cannot read {target}", "token": "{decoded}"}}}}',
+        "html": f"<html><title>refused</title><p>The URL {target.replace('&', '&amp;')} was refused ({decoded})</p>",
+        "text": f"cannot serve {target} with token={decoded}\nAuthorization: Bearer {CALLERS}",
+    }
+    scene.origin.script(Fault(status=status, body=bodies[form].encode()))
+
+    assert isinstance(await scene.run(), asyncdl.AsyncdlError)
+    scene.check()
+
+
+@pytest.mark.parametrize("skin", SKINS)
+async def test_url_that_expires(scene: Scene, skin: str) -> None:
+    """Whatever a provider signs with: renewed, or static and refused with the server's own words."""
+
+    async def provider(rejected: asyncdl.SignedUrl | None) -> asyncdl.SignedUrl:
+        url = scene.sign(skin=skin)
+        if rejected is None:
+            scene.origin.expire(url)
+        return asyncdl.SignedUrl(url, headers=OF_THE_URL)
+
+    error = await scene.run(source=provider, headers=BEARER, options=small(2, reuse_window=0))
+
+    assert error is None
+    dead = scene.sign(skin=skin)
+    scene.origin.expire(dead)
+
+    assert isinstance(await scene.run(source=dead, headers=BEARER, if_exists="replace"), asyncdl.TransferError)
+    assert len(scene.secrets) > len(MARKERS)
+    scene.check()
+
+
+@pytest.mark.parametrize("blocking", [False, True], ids=["async", "in a thread"])
+@pytest.mark.parametrize("kind", ["message", "repr", "cause", "group", "note", "half"])
+async def test_provider_that_talks(scene: Scene, kind: str, blocking: bool) -> None:
+    """A provider raises with the URL in its words, in an attribute, or behind it."""
+    url = scene.sign()
+    scene.origin.expire(url)
+
+    def fail() -> None:
+        error: Exception = ValueError(f"cannot sign {url} again, nor {scene.plain}")
+        if kind == "repr":
+            error = LookupError(7)
+            error.url = url  # type: ignore[attr-defined]
+        elif kind == "cause":
+            raise LookupError("no") from error
+        elif kind == "group":
+            error = ExceptionGroup("no", [error])
+        elif kind == "note":
+            error = LookupError("no")
+            error.add_note(url)
+        elif kind == "half":
+            error = ValueError("x" * 430 + url)
+        raise error
+
+    async def asynchronous(rejected: asyncdl.SignedUrl | None) -> str:
+        if rejected is not None:
+            fail()
+        return url
+
+    def plain(rejected: asyncdl.SignedUrl | None) -> str:
+        if rejected is not None:
+            fail()
+        return url
+
+    error = await scene.run(source=plain if blocking else asynchronous, timeouts=asyncdl.Timeouts(refresh=5))
+
+    assert isinstance(error, asyncdl.RefreshError)
+    scene.check()
+
+
+UNUSABLE: dict[str, Callable[[str], object]] = {
+    "line break": lambda url: url + "\nx",
+    "no scheme": lambda url: url.removeprefix("http:"),
+    "other scheme": lambda url: url.replace("http:", "ftp:"),
+    "bad port": lambda url: url.replace("/object", ":x/object"),
+    "bytes": lambda url: url.encode(),
+    "a list": lambda url: [url],
+    "bad header": lambda url: asyncdl.SignedUrl(url, headers=(("X-Token", f"{SIGNED}\r\n"),)),
+    "bad header name": lambda url: asyncdl.SignedUrl(url, headers=((f"X {SIGNED}", "x"),)),
+    "reserved header": lambda url: asyncdl.SignedUrl(url, headers=(("Range", SIGNED),)),
+}
+
+
+@pytest.mark.parametrize("spoil", UNUSABLE.values(), ids=UNUSABLE.keys())
+@pytest.mark.parametrize("provided", [False, True], ids=["given", "provided"])
+async def test_url_that_cannot_be_used(scene: Scene, spoil: Callable[[str], object], provided: bool) -> None:
+    """What is wrong with a URL is said without showing it."""
+    bad = spoil(scene.plain)
+
+    async def provider(rejected: asyncdl.SignedUrl | None) -> object:
+        return bad
+
+    assert isinstance(await scene.run(source=provider if provided else bad), asyncdl.AsyncdlError)
+    scene.check()
+
+
+BAD_ARGUMENTS = {
+    "header with a line break": {"headers": {"X-Token": f"{CALLERS}\r\nHost: x"}},
+    "header that is ours": {"headers": {"Range": CALLERS}},
+    "header without a name": {"headers": {f" {CALLERS}": "x"}},
+    "proxy of another kind": {"options": small(1, proxy=f"socks5://u:{PROXYS}@host")},
+    "proxy without a host": {"options": small(1, proxy=f"http://u:{PROXYS}@:x")},
+    "proxy that is not there": {"options": small(1, proxy=f"http://u:{PROXYS}@127.0.0.1:9")},
+    "directory that is not there": {"size": SIZE, "dest": "nowhere"},
+    "size that is wrong": {"size": SIZE - 1},
+    "deadline": {"timeouts": asyncdl.Timeouts(total=0.0001)},
+}
+
+
+@pytest.mark.parametrize("arguments", BAD_ARGUMENTS.values(), ids=BAD_ARGUMENTS.keys())
+async def test_argument_that_is_refused(scene: Scene, arguments: dict[str, Any]) -> None:
+    """Nor is a header or a password shown that is refused."""
+    arguments = dict(arguments)
+    if arguments.pop("dest", None):
+        scene.dest = scene.dest / "file"
+
+    try:
+        error = await scene.run(**arguments)
+    except FileNotFoundError:  # the listing of a directory that is not there
+        return
+
+    assert isinstance(error, asyncdl.AsyncdlError)
+    scene.check()
+
+
+@pytest.mark.parametrize("end", ["serves it", "refuses it", "is not there", "drops"])
+async def test_redirect(scene: Scene, tmp_path: Path, end: str) -> None:
+    """The target of a redirect is signed as well."""
+    async with Origin() as other:
+        other.add("/object", SIZE)
+        if end == "refuses it":
+            other.script(Fault(status=403, body=f"no {other.url('/object')}?ticket={ELSEWHERE}".encode()))
+        if end == "drops":
+            other.script(Fault(drop_after=5))
+        target = f"{other.url('/object')}?ticket={ELSEWHERE}"
+        if end == "is not there":
+            await other.aclose()
+        scene.origin.script(Fault(redirect=target))
+
+        error = await scene.run()
+
+    assert (end in {"serves it", "drops"}) == (error is None)
+    scene.check()
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        f"ftp://u:{ELSEWHERE}@host/x?ticket={ELSEWHERE}",
+        f"http://ho st/{ELSEWHERE}?ticket={ELSEWHERE}",
+        f"http://[::1/?ticket={ELSEWHERE}",
+        f"//?ticket={ELSEWHERE}",
+    ],
+    ids=["scheme", "space", "bracket", "no host"],
+)
+async def test_redirect_that_is_refused(scene: Scene, location: str) -> None:
+    """Why nobody goes there is said without saying where."""
+    scene.origin.script(Fault(redirect=location))
+
+    assert isinstance(await scene.run(), asyncdl.AsyncdlError)
+    scene.check()
+
+
+@pytest.mark.parametrize("status", [None, 407, 502])
+async def test_proxy(scene: Scene, status: int | None) -> None:
+    """A proxy with a password, whether it serves, wants another one or is broken."""
+    scene.origin.script(Fault(close=True))  # that proxy serves one request a connection
+    async with Proxy(credentials=f"u:{PROXYS}" if status is None else None, status=status) as proxy:
+        error = await scene.run(options=small(2, proxy=proxy.url(f"u:{PROXYS}")))
+
+    assert (status is None) == (error is None)
+    assert proxy.seen
+    scene.check()
+
+
+async def test_proxy_that_wants_another_password(scene: Scene) -> None:
+    """407 is told without what was tried."""
+    async with Proxy(credentials=f"u:other-{PROXYS}") as proxy:
+        error = await scene.run(options=small(2, proxy=proxy.url(f"u:{PROXYS}")))
+
+    assert isinstance(error, asyncdl.AsyncdlError)
+    scene.check()
+
+
+@pytest.mark.parametrize("when", ["headers", "body", "refresh"])
+@pytest.mark.parametrize("how", ["cancelled", "deadline"])
+async def test_end_in_mid_download(scene: Scene, when: str, how: str) -> None:
+    """Neither a task that is cancelled nor a deadline prints what was under way."""
+    asked = asyncio.Event()
+    url = scene.sign()
+
+    async def provider(rejected: asyncdl.SignedUrl | None) -> str:
+        if when == "refresh":
+            asked.set()
+            await asyncio.Event().wait()
+        return url
+
+    if when == "headers":
+        scene.origin.script(Fault(stall_headers=True))
+    elif when == "body":
+        scene.origin.script(Fault(stall_after=5000))
+    total = 0.15 if how == "deadline" else None
+    begun = asked.wait() if when == "refresh" else scene.origin.ledger.until(lambda: scene.origin.ledger.in_flight > 0)
+
+    error = await scene.run(
+        source=provider, timeouts=asyncdl.Timeouts(total=total), cancel_after=begun if how == "cancelled" else None
+    )
+    begun.close()
+
+    assert isinstance(error, asyncio.CancelledError if how == "cancelled" else asyncdl.DeadlineError)
+    scene.check()
+
+
+def test_reprs() -> None:
+    """Every value that may be printed can be."""
+    url = asyncdl.SignedUrl(f"https://{USER}:{PASSWORD}@host/object?ticket={TOKEN}", headers=OF_THE_URL)
+    ears = Ears()
+    ears.hear(
+        url,
+        Request(url.url, Path("file"), headers=tuple(HEADERS.items())),
+        Request(url, Path("file")),
+        Lease(url, 3),
+        asyncdl.Options(proxy=f"http://u:{PROXYS}@host"),
+        [asyncdl.Options(proxy=f"http://u:{PROXYS}@host"), {"source": url}],
+        asyncdl.Result(path=Path("file"), outcome=asyncdl.Outcome.FAILED, size=None, elapsed=1.0),
+    )
+
+    assert [] == ears.told(MARKERS)
+    assert ears.heard_of("https://host/object?…")
+
+
+async def command(*argv: str) -> Ears:
+    """What the command prints, with all the verbosity it has; and the names of the files it leaves."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ASYNCDL_")}
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-X", "dev", "-m", "asyncdl", "--json", "-vv", "--retries", "1", *argv),
+        env=environment | {"PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONASYNCIODEBUG": "1"},
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    ears = Ears()
+    try:
+        async with asyncio.timeout(30):
+            printed, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    ears.heard.append(printed.decode())
+    return ears
+
+
+@pytest.mark.parametrize("case", ["good", "refused", "expired", "proxy", "bad URL", "refresh command fails"])
+async def test_command(scene: Scene, case: str) -> None:
+    """The command prints events, notes and tracebacks, and none of these."""
+    url, more, said = scene.plain, ["-d", str(scene.dest.parent), "-o", scene.dest.name], '"event": "failed"'
+    more += [part for name, value in HEADERS.items() for part in ("-H", f"{name}: {value}")]
+    if case == "good":
+        said = '"event": "finished"'
+    elif case == "refused":
+        scene.origin.script(Fault(status=403, body=f"no {url} for {TOKEN}".encode()))
+    elif case == "expired":
+        url = scene.sign()
+        scene.origin.expire(url)
+    elif case == "proxy":
+        more += ["--proxy", f"http://u:{PROXYS}@127.0.0.1:9"]
+    elif case == "bad URL":
+        url = url.replace("http:", "gopher:")
+        said = "asyncdl: error"
+    elif case == "refresh command fails":
+        scene.origin.script(Fault(status=403, body=b"Request has expired"))
+        more += ["--refresh-command", f"echo 'no {scene.plain}' >&2; exit 3"]
+
+    ears = await command(url, *more)
+
+    assert [] == ears.told(scene.secrets)
+    assert ears.heard_of(said)
