@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 
 import anyio
@@ -244,9 +244,10 @@ class UrlRefresher:
         if inspect.iscoroutinefunction(provider) or inspect.iscoroutinefunction(getattr(provider, "__call__", None)):  # noqa: B004
             return await provider(rejected)  # type: ignore[misc]
         # A plain function may block for as long as it likes: not on the loop, and not past the deadline.
-        answer = await anyio.to_thread.run_sync(
-            provider, rejected, abandon_on_cancel=True, limiter=anyio.CapacityLimiter(1)
+        sealed = await anyio.to_thread.run_sync(
+            _sealed, provider, rejected, abandon_on_cancel=True, limiter=anyio.CapacityLimiter(1)
         )
+        answer = sealed()
         return await answer if isinstance(answer, Awaitable) else answer
 
     def _adopt(self, url: SignedUrl) -> None:
@@ -262,6 +263,23 @@ class UrlRefresher:
         now = self._server_now()
         if self._margin is None and self._expires_at is not None and now is not None:
             self._margin = min(self._options.refresh_margin, max(0.0, self._expires_at - now) * _MARGIN_SHARE)
+
+
+def _sealed(provider: Callable[[SignedUrl | None], object], rejected: SignedUrl | None) -> Callable[[], object]:
+    """Call a plain function; what it returns or raises comes out of what this returns.
+
+    A loop in debug mode logs what threads hand over, and a URL or an error with one must not be seen there.
+    """
+    try:
+        answer = provider(rejected)
+    except Exception as error:  # noqa: BLE001  # a stranger's code
+        fault = error
+
+        def fail() -> object:
+            raise fault
+
+        return fail
+    return lambda: answer
 
 
 def _checked(answer: object) -> SignedUrl:

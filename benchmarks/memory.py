@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--dir", type=Path, default=Path("/dev/shm"), help="a tmpfs (default /dev/shm)")
     options = parser.parse_args(arguments)
     print(
-        f"{'size GiB':>9}{'connections':>13}{'process MiB':>13}{'peak MiB':>10}{'data MiB':>10}{'bound MiB':>11}  within"
+        f"{'size GiB':>9}{'connections':>13}{'process MiB':>13}{'peak MiB':>10}{'data MiB':>10}{'bound MiB':>10} within"
     )
     worst = True
     for size in options.size:
@@ -51,7 +51,7 @@ def main(arguments: list[str]) -> None:
                 worst = worst and within
                 print(
                     f"{size:>9g}{connections:>13}{found['idle'] / _MIB:>13.0f}{found['peak'] / _MIB:>10.0f}"
-                    f"{(found['peak'] - found['idle']) / _MIB:>10.0f}{found['bound'] / _MIB:>11.0f}  "
+                    f"{(found['peak'] - found['idle']) / _MIB:>10.0f}{found['bound'] / _MIB:>10.0f} "
                     f"{'yes' if within else 'NO'}"
                 )
     if not worst:

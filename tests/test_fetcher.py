@@ -563,6 +563,20 @@ class TestVerdicts:
         assert [1000, 1000, 1000, 0] == [call.start for call in transport.calls]
         assert CONTENT == joined(queued(job))
 
+    async def test_stream_that_breaks_begins_again(self) -> None:
+        """Without ranges everything comes once more, from the start; what is fetched twice counts twice."""
+        transport = ScriptedTransport(CONTENT)
+        transport.script(lambda call: replace(whole(call), pieces=(CONTENT[:800],), end="broken"), whole)
+        job = make_job(transport, queue_depth=ROOMY)
+
+        await Fetcher(job).run()
+        first, *again = queued(job)
+
+        assert CONTENT[:800] == first.data
+        assert CONTENT == joined(again)
+        assert [0, 800] == [call.start for call in transport.calls]
+        assert 800 + SIZE == job.counters.fetched
+
     async def test_object_of_another_size(self) -> None:
         """A size that the caller declared is checked before a byte is taken."""
         transport = ScriptedTransport(CONTENT)

@@ -62,13 +62,12 @@ class TestReporter:
         """The summary is the average from call to end."""
         seen: list[Progress] = []
         clock = ManualClock()
-        made = reporter(seen.append, clock, (1000, 4000), (4000, 4000))
-        clock.advance(1)
-        made.report(Phase.DOWNLOADING)
-        clock.advance(1)
-        made.report(Phase.FINISHED)
+        made = reporter(seen.append, clock, (1000, 21_000), (1000, 21_000), (21_000, 21_000))
+        for seconds, phase in [(1, Phase.DOWNLOADING), (8, Phase.DOWNLOADING), (1, Phase.FINISHED)]:
+            clock.advance(seconds)
+            made.report(phase)
 
-        assert (2000.0, 0.0) == (seen[-1].rate, seen[-1].eta)
+        assert (2100.0, 0.0) == (seen[-1].rate, seen[-1].eta)
 
     def test_unknown_total(self) -> None:
         """Then nobody knows how long it takes."""

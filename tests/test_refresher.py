@@ -348,6 +348,18 @@ class TestBounds:
 
         assert 20 == urls.refreshes
 
+    async def test_failures_before_a_byte_are_forgotten(self) -> None:
+        """Two more renewals may be in vain after it, whatever there was before."""
+        urls = refresher(Signer())
+        for brings in [False, False, True, False, False]:
+            lease = await urls.lease()
+            if brings:
+                urls.brought(lease)
+
+            assert await refuse(urls, lease)
+        with pytest.raises(UrlExpiredError):
+            await refuse(urls, await urls.lease())
+
     async def test_a_byte_over_the_url_before_does_not(self) -> None:
         """A body still running over the old URL says nothing about the new one."""
         urls = refresher(Signer())

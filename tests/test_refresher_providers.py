@@ -263,6 +263,19 @@ async def test_timeout_bounds_both_tries() -> None:
     assert "Timeouts.refresh" in (caught.value.hint or "")
 
 
+async def test_function_that_blocks_for_ever_is_left_behind() -> None:
+    """A thread cannot be stopped, but it need not be waited for."""
+    release = threading.Event()
+    began = time.monotonic()
+    try:
+        with pytest.raises(RefreshError, match=r"no answer within 0\.05 s$"):
+            await refresher(lambda rejected: release.wait(5), within=0.05).lease()
+    finally:
+        release.set()
+
+    assert time.monotonic() - began < 2
+
+
 async def test_timeout_of_the_provider_is_its_own() -> None:
     """A TimeoutError that it raises is a failure like others, not the end of our bound."""
     provider, left = failing(TimeoutError("theirs"), signed(0))

@@ -92,10 +92,11 @@ async def test_every_exception_in_a_body(
     """The same while a body is read."""
     origin.add("/f", SIZE)
 
-    async def fail(_: object) -> bytes:
+    async def fail(*_: object) -> bytes:
         raise raised from RuntimeError(SECRET)
 
-    monkeypatch.setattr(aiohttp.StreamReader, "readany", fail)
+    for name in ("read", "readany", "readchunk", "readexactly"):
+        monkeypatch.setattr(aiohttp.StreamReader, name, fail)
     async with transport() as over:
         with pytest.raises(TransferError) as caught:
             await ask(over, origin.url("/f"), 0, SIZE)

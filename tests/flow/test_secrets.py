@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 import asyncdl
+from asyncdl import refresher
 from asyncdl.model import Request
 from asyncdl.refresher import Lease
 from asyncdl.testing import SKINS, Fault, Origin
@@ -45,15 +46,13 @@ class Scene:
     """One download under observation.
 
     Attributes:
-        secrets: what must not come out, beside the markers.
-        arguments: of the download.
+        secrets: what must not come out; signed URLs add theirs.
     """
 
     origin: Origin
     dest: Path
     ears: Ears = field(default_factory=Ears)
     secrets: set[str] = field(default_factory=lambda: set(MARKERS))
-    arguments: dict[str, Any] = field(default_factory=dict)
 
     @property
     def plain(self) -> str:
@@ -72,14 +71,15 @@ class Scene:
 
     async def run(self, *, cancel_after: Awaitable[object] | None = None, **changes: Any) -> BaseException | None:
         """Download, and look everywhere; what it raised, or None."""
-        arguments = {"source": asyncdl.SignedUrl(self.plain, headers=OF_THE_URL), "headers": HEADERS} | changes
+        arguments: dict[str, Any] = {"source": asyncdl.SignedUrl(self.plain, headers=OF_THE_URL), "headers": HEADERS}
+        arguments |= {"options": small(2), "timeouts": QUICK, "retry": RETRY} | changes
         error: BaseException | None = None
         with self.ears.listening():
             task = asyncio.create_task(
                 fetch(
                     dest=self.dest,
                     on_progress=self.ears.hear,
-                    **({"options": small(2), "timeouts": QUICK, "retry": RETRY} | arguments),
+                    **arguments,
                 )
             )
             try:
@@ -99,6 +99,13 @@ class Scene:
         assert [] == self.ears.told(self.secrets)
         assert self.ears.heard_of("Progress(done=")
         assert self.ears.heard_of("Task")
+
+
+@pytest.fixture(autouse=True)
+def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The waits between two calls of a provider are tested elsewhere."""
+    monkeypatch.setattr(refresher, "_SHORTEST_INTERVAL", 0.01)
+    monkeypatch.setattr(refresher, "_SECOND_TRY_AFTER", 0.01)
 
 
 @pytest.fixture
@@ -269,7 +276,7 @@ async def test_redirect(scene: Scene, tmp_path: Path, end: str) -> None:
         if end == "refuses it":
             other.script(Fault(status=403, body=f"no {other.url('/object')}?ticket={ELSEWHERE}".encode()))
         if end == "drops":
-            other.script(Fault(drop_after=5))
+            other.script(Fault(request=0, drop_after=5))
         target = f"{other.url('/object')}?ticket={ELSEWHERE}"
         if end == "is not there":
             await other.aclose()

@@ -79,4 +79,3 @@ class Ears(logging.Handler):
     def heard_of(self, word: str) -> bool:
         """Whether a word that is no secret came out: the ears do hear."""
         return any(word in line for line in self.heard)
-
