@@ -129,7 +129,8 @@ class Fetcher:
         async with job.transport.open(
             lease.url, claim.position, claim.stop, headers=job.headers, home=job.refresher.home
         ) as response:
-            job.refresher.note_date(response.headers.get("date"))
+            if not response.hops:  # only the server that the URL itself leads to knows when that URL dies
+                job.refresher.note_date(response.headers.get("date"))
             refusal = await self._take(response, claim, lease)
         # After the connection has gone back: a renewal may take long, and many may wait for it.
         if refusal is not None:
@@ -198,6 +199,7 @@ class Fetcher:
             async with watch.bound:
                 while (chunk := await body.receive()) is not None:
                     if claim.stop is not None and chunk.stop > claim.stop:
+                        chunk.release()
                         raise IntegrityError(f"the object is longer than its {claim.stop} bytes")
                     await self._put(chunk, watch.keeper)
                     self._job.refresher.brought(lease)

@@ -9,19 +9,14 @@ as it was, and the next in line calls the provider itself.
 from __future__ import annotations
 
 import asyncio
-import inspect
-from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 
-import anyio
-import anyio.to_thread
-
 from asyncdl.edge.clock import Clock
-from asyncdl.errors import AsyncdlError, ForbiddenError, OptionsError, RefreshError, TransferError, UrlExpiredError
+from asyncdl.edge.provider import ask
+from asyncdl.errors import ForbiddenError, OptionsError, RefreshError, TransferError, UrlExpiredError
 from asyncdl.model import SignedUrl, Source
 from asyncdl.options import Options, Timeouts
 from asyncdl.rules.expiry import expires_at, parse_http_date
-from asyncdl.rules.redaction import redact_text
 from asyncdl.rules.rejection import Refusal, RefusalKind
 from asyncdl.rules.urls import Origin, check_headers, check_url, origin_of
 
@@ -35,14 +30,10 @@ _BARREN_REFRESHES = {
 }
 #: Fewest seconds between two calls of a provider, whatever the server says of its URLs.
 _SHORTEST_INTERVAL = 1.0
-#: Seconds before a provider that raised is asked once more.
-_SECOND_TRY_AFTER = 0.5
 #: A URL's early renewal takes at most this share of its life.
 _MARGIN_SHARE = 1 / 20
 #: Seconds by which the server's clock may be ahead of the Date it sent (RFC 9110 section 5.6.7 has whole seconds).
 _DATE_RESOLUTION = 1.0
-#: Characters kept of what a provider's exception says.
-_LONGEST_WORDS = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +190,9 @@ class UrlRefresher:
             if pause > 0:
                 await self._clock.sleep(pause)
             self.refreshes += 1
-        answer = await self._ask(old.url if old else None)
+        assert self._provider is not None  # noqa: S101  # nothing is renewed without one
+        rejected = old.url if old else None
+        answer = await ask(self._provider, rejected, timeout=self._timeouts.refresh, clock=self._clock)
         try:
             url = _checked(answer)
         except OptionsError as error:
@@ -209,46 +202,6 @@ class UrlRefresher:
         if old is not None and url.url == old.url.url and refused:
             raise RefreshError("the URL provider returned the same URL that was refused")
         return url
-
-    async def _ask(self, rejected: SignedUrl | None) -> object:
-        """What the provider returns, on its second try if the first raises, all inside one bound."""
-        bound = asyncio.timeout(self._timeouts.refresh)
-        fault: Exception | None = None
-        try:
-            async with bound:
-                try:
-                    return await self._call(rejected)
-                except Exception as error:  # noqa: BLE001  # a stranger's code: anything may come
-                    fault = error
-                await self._clock.sleep(_SECOND_TRY_AFTER)
-                return await self._call(rejected)
-        except Exception as error:  # noqa: BLE001
-            if not bound.expired():
-                fault = error
-        raise _refresh_error(fault, rejected, self._timeouts.refresh if bound.expired() else None)
-
-    async def _call(self, rejected: SignedUrl | None) -> object:
-        try:
-            return await self._answer(rejected)
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
-                raise
-            # Something the provider waited for was cancelled, and nobody cancelled us: let through, it would end this
-            # task in silence, and the download would wait for it.
-            raise RefreshError("what it waited for was cancelled") from None
-
-    async def _answer(self, rejected: SignedUrl | None) -> object:
-        provider = self._provider
-        assert provider is not None  # noqa: S101  # nothing is renewed without one
-        if inspect.iscoroutinefunction(provider) or inspect.iscoroutinefunction(getattr(provider, "__call__", None)):  # noqa: B004
-            return await provider(rejected)  # type: ignore[misc]
-        # A plain function may block for as long as it likes: not on the loop, and not past the deadline.
-        sealed = await anyio.to_thread.run_sync(
-            _sealed, provider, rejected, abandon_on_cancel=True, limiter=anyio.CapacityLimiter(1)
-        )
-        answer = sealed()
-        return await answer if isinstance(answer, Awaitable) else answer
 
     def _adopt(self, url: SignedUrl) -> None:
         self._lease = Lease(url, 0 if self._lease is None else self._lease.generation + 1)
@@ -265,70 +218,7 @@ class UrlRefresher:
             self._margin = min(self._options.refresh_margin, max(0.0, self._expires_at - now) * _MARGIN_SHARE)
 
 
-def _sealed(provider: Callable[[SignedUrl | None], object], rejected: SignedUrl | None) -> Callable[[], object]:
-    """Call a plain function; what it returns or raises comes out of what this returns.
-
-    A loop in debug mode logs what threads hand over, and a URL or an error with one must not be seen there.
-    """
-    try:
-        answer = provider(rejected)
-    except Exception as error:  # noqa: BLE001  # a stranger's code
-        fault = error
-
-        def fail() -> object:
-            raise fault
-
-        return fail
-    return lambda: answer
-
-
 def _checked(answer: object) -> SignedUrl:
     """A `SignedUrl` whose URL and headers can be sent; OptionsError where they cannot."""
     url = answer if isinstance(answer, SignedUrl) else SignedUrl(answer)  # type: ignore[arg-type]  # checked next
     return SignedUrl(check_url(url.url), url.expires_at, check_headers(url.headers))
-
-
-def _refresh_error(fault: Exception | None, rejected: SignedUrl | None, timeout: float | None) -> RefreshError:
-    secrets = [rejected.url] if rejected else []
-    words = ""
-    if fault is not None:
-        # Cut only now: half a secret would not be recognised.
-        text = redact_text(_words(fault), *secrets)[:_LONGEST_WORDS]
-        words = text if isinstance(fault, RefreshError) else f"{type(fault).__name__}: {text}".rstrip(": ")
-    hint = redact_text(fault.hint, *secrets) if isinstance(fault, AsyncdlError) and fault.hint else None
-    if timeout is not None:
-        words = f"no answer within {timeout:g} s" + (f", after {words}" if words else "")
-        hint = "raise Timeouts.refresh (--refresh-timeout) if it needs longer"
-    error = RefreshError(f"the URL provider failed: {words}", hint=hint)
-    if fault is not None and not any(_tells(link, secrets) for link in _chain(fault)):
-        error.__cause__ = fault
-    return error
-
-
-def _words(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception:  # noqa: BLE001  # a stranger's code
-        return ""
-
-
-def _tells(error: BaseException, secrets: list[str]) -> bool:
-    """Whether a traceback, a repr or a look at its attributes would show a secret."""
-    try:
-        shown = f"{error} {error!r} {error.args!r} {vars(error)!r}"
-    except Exception:  # noqa: BLE001  # a stranger's code
-        return True
-    return redact_text(shown, *secrets) != shown
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    """An exception and all that a traceback of it would show."""
-    seen: list[BaseException] = []
-    queue: list[BaseException | None] = [error]
-    while queue:
-        link = queue.pop()
-        if link is not None and link not in seen:
-            seen.append(link)
-            queue += [link.__cause__, link.__context__]
-            queue += link.exceptions if isinstance(link, BaseExceptionGroup) else ()
-    return iter(seen)

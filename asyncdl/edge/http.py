@@ -24,6 +24,7 @@ from asyncdl.edge.transport import Body, Response
 from asyncdl.errors import ConnectError, OptionsError, ResponseMismatchError, StallError, TransferError
 from asyncdl.model import Chunk, HeaderPairs, Headers, SignedUrl
 from asyncdl.options import Options, Timeouts
+from asyncdl.rules.fields import merge_fields, take_userinfo
 from asyncdl.rules.ranges import range_header
 from asyncdl.rules.urls import Origin, origin_of, redirect_target
 
@@ -109,15 +110,13 @@ class AiohttpTransport:
         self, url: SignedUrl, own: HeaderPairs, headers: HeaderPairs, home: Origin
     ) -> tuple[aiohttp.ClientResponse, int]:
         """The first response that is no redirect, and how many were."""
-        target, first, stayed = url.url, origin_of(url.url), True
+        target, basic = take_userinfo(url.url)
+        first, stayed = origin_of(target), True
         for hops in range(self._options.max_redirects + 1):
             # Once left, an origin is not come back to: who controls a redirect must not choose where headers go.
             stayed = stayed and origin_of(target) == first
-            fields = url.headers if stayed else ()
-            if stayed and first == home:
-                fields += _others(headers, fields)
-            fields += _others(own, fields)
-            raw = await self._request(target, _spelt_alike(fields), stranger=not stayed)
+            given = (url.headers, headers if first == home else (), basic) if stayed else ()
+            raw = await self._request(target, merge_fields(*given, own), stranger=not stayed)
             location = raw.headers.get("Location")
             if raw.status not in _REDIRECTS or location is None:
                 return raw, hops
@@ -179,18 +178,6 @@ class AiohttpTransport:
                 environment = self._options.use_environment
                 self._ssl = await anyio.to_thread.run_sync(lambda: trust_store(ca_file, use_environment=environment))
         return self._ssl
-
-
-def _others(fields: HeaderPairs, known: HeaderPairs) -> HeaderPairs:
-    """The fields whose name is not among the known ones."""
-    names = {name.lower() for name, _ in known}
-    return tuple((name, value) for name, value in fields if name.lower() not in names)
-
-
-def _spelt_alike(fields: HeaderPairs) -> HeaderPairs:
-    """The fields with one spelling for each name: to aiohttp `X-A` replaces `x-a` instead of joining it."""
-    spellings: dict[str, str] = {}
-    return tuple((spellings.setdefault(name.lower(), name), value) for name, value in fields)
 
 
 @contextlib.contextmanager

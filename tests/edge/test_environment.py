@@ -113,6 +113,7 @@ def test_which_proxy(
         ("a.test:8080", "http://a.test:8080/", True),
         ("a.test:8080", "http://a.test/", False),
         ("127.0.0.1", "http://user:pw@127.0.0.1:9/", True),
+        ("127.0.0.1:9", "http://user:pw@127.0.0.1:9/", True),
         ("user", "http://user:pw@127.0.0.1:9/", False),
         ("::1", "http://[::1]:9/", True),
         ("[::1]", "http://[::1]:9/", True),

@@ -290,6 +290,20 @@ class TestAbandoning:
         assert [part_of(dest)] == list(dest.parent.iterdir())
         assert CONTENT.read(0, 1000) == part_of(dest).read_bytes()
 
+    async def test_number_of_a_closed_descriptor(self, dest: Path) -> None:
+        """The next file that is opened gets the number that was given back, and none of our bytes."""
+        file = await written(dest)
+        descriptor = file._descriptor
+        await file.abandon()
+        with dest.with_name("other").open("wb", buffering=0) as other:
+            assert descriptor == other.fileno()
+            with pytest.raises(StorageError):
+                await file.write([piece(0, 10)])
+            with pytest.raises(StorageError):
+                await file.publish(10)
+
+        assert b"" == dest.with_name("other").read_bytes()
+
     async def test_closes_off_the_loop(self, dest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Closing may write (NFS): it is done in a thread, as everything else."""
         file = await written(dest)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import asyncdl
 from asyncdl import refresher
+from asyncdl.edge import provider as provider_edge
 from asyncdl.testing import POISON, Fault, Origin
 from tests.support.flow import KIB, fetch, holds, small
 
@@ -99,7 +100,7 @@ DRAWS = st.builds(
 def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """The second between two calls of a provider is tested elsewhere."""
     monkeypatch.setattr(refresher, "_SHORTEST_INTERVAL", 0.001)
-    monkeypatch.setattr(refresher, "_SECOND_TRY_AFTER", 0.001)
+    monkeypatch.setattr(provider_edge, "_SECOND_TRY_AFTER", 0.001)
 
 
 async def attempt(draw: Draw, directory: Path) -> str:

@@ -15,6 +15,7 @@ import pytest
 
 import asyncdl
 from asyncdl import refresher
+from asyncdl.edge import provider as provider_edge
 from asyncdl.model import Request
 from asyncdl.refresher import Lease
 from asyncdl.testing import SKINS, Fault, Origin
@@ -66,7 +67,7 @@ class Scene:
         # Not the scopes and dates that anybody could write: they stand in other words too.
         self.secrets |= {value for _, value in parse_qsl(urlsplit(url).query) if len(value) >= 20}
         # asyncio shows 30 characters of a text in its middle shortened: half a signature is one still.
-        self.secrets.add(url[-12:])
+        self.secrets.add(url[-10:])
         return url
 
     async def run(self, *, cancel_after: Awaitable[object] | None = None, **changes: Any) -> BaseException | None:
@@ -105,7 +106,7 @@ class Scene:
 def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """The waits between two calls of a provider are tested elsewhere."""
     monkeypatch.setattr(refresher, "_SHORTEST_INTERVAL", 0.01)
-    monkeypatch.setattr(refresher, "_SECOND_TRY_AFTER", 0.01)
+    monkeypatch.setattr(provider_edge, "_SECOND_TRY_AFTER", 0.01)
 
 
 @pytest.fixture
@@ -175,7 +176,7 @@ async def test_url_that_expires(scene: Scene, skin: str) -> None:
 
 
 @pytest.mark.parametrize("blocking", [False, True], ids=["async", "in a thread"])
-@pytest.mark.parametrize("kind", ["message", "repr", "cause", "group", "note", "half"])
+@pytest.mark.parametrize("kind", ["message", "url", "repr", "cause", "group", "note", "half"])
 async def test_provider_that_talks(scene: Scene, kind: str, blocking: bool) -> None:
     """A provider raises with the URL in its words, in an attribute, or behind it."""
     url = scene.sign()
@@ -183,7 +184,9 @@ async def test_provider_that_talks(scene: Scene, kind: str, blocking: bool) -> N
 
     def fail() -> None:
         error: Exception = ValueError(f"cannot sign {url} again, nor {scene.plain}")
-        if kind == "repr":
+        if kind == "url":
+            error = ValueError(url)
+        elif kind == "repr":
             error = LookupError(7)
             error.url = url  # type: ignore[attr-defined]
         elif kind == "cause":

@@ -18,7 +18,7 @@ from asyncdl.rules.urls import origin_of
 #: Stands in the query, the user name and the password of every URL that must not be seen.
 SECRET = "s3cr3t-Marker"
 #: Seconds; for ever where everything else takes milliseconds, and short enough to wait for once.
-QUICK = Timeouts(connect=0.4, response=0.4)
+QUICK = Timeouts(connect=0.6, response=0.6)
 
 
 @dataclass(frozen=True, slots=True)
