@@ -151,6 +151,7 @@ class FileDownload:
         self._connections = min(options.connections, transport.connection_limit or options.connections)
         self._known = asyncio.Event()
         self._existing: int | None = None
+        self._skipped = False
         self._cause: Exception | None = None
         self._sink: FileSink
         self._writer: Writer | None = None
@@ -163,7 +164,7 @@ class FileDownload:
         if request.if_exists == "replace":
             self._existing = None
         if request.size is not None and self._is_there(request.size):
-            return self._result(Outcome.SKIPPED, request.size)
+            return self._skip(request.size)
         self._sink = await PartFile.create(request.dest, if_exists=request.if_exists)
         return await self._run_into(self._sink, reporter)
 
@@ -177,7 +178,7 @@ class FileDownload:
         except _AlreadyThereError:
             await sink.abandon()
             assert self._existing is not None  # noqa: S101  # that is what the exception says
-            return self._result(Outcome.SKIPPED, self._existing)
+            return self._skip(self._existing)
         except BaseException:
             await sink.abandon()
             raise
@@ -284,7 +285,13 @@ class FileDownload:
         job = self._job
         total = job.remote.size if job.remote else job.declared_size
         written = self._writer.written if self._writer else 0
+        if self._skipped:
+            written = total = self._existing or 0
         return written, total, job.counters.retries, job.refresher.refreshes
+
+    def _skip(self, size: int) -> Result:
+        self._skipped = True
+        return self._result(Outcome.SKIPPED, size)
 
     def _result(self, outcome: Outcome, size: int) -> Result:
         counters = self._job.counters

@@ -7,6 +7,7 @@ Rule: a part goes on from the last byte that entered the queue; only a byte that
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import Counter
 from http import HTTPStatus
 from typing import assert_never
@@ -44,6 +45,8 @@ from asyncdl.rules.ranges import (
 )
 from asyncdl.rules.rejection import Refusal, RefusalKind, read_refusal
 from asyncdl.rules.retry import delay
+
+_logger = logging.getLogger("asyncdl")
 
 #: Bytes of an error body that are read: the largest seen are a few KiB (S3 echoes a whole canonical request).
 ERROR_BODY_LIMIT = 64 * 1024
@@ -119,6 +122,7 @@ class Fetcher:
                 f"the server is to be asked again in {wait:.0f} s, which is past the deadline: {fault.message}"
             ) from fault
         job.counters.retries += 1
+        _logger.info("bytes from %d on again in %.1f s: %s", claim.position, wait, fault)
         await job.clock.sleep(wait)
 
     async def _request(self, claim: Claim) -> None:
@@ -235,6 +239,7 @@ class Fetcher:
             expires_at=job.refresher.expires_at,
             worked=job.refresher.worked(lease),
             first=job.remote is None,
+            secrets=response.secrets,
         )
 
     async def _refused(self, refusal: Refusal, lease: Lease, *, redirected: bool) -> None:

@@ -9,6 +9,7 @@ as it was, and the next in line calls the provider itself.
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import dataclass
 
 from asyncdl.edge.clock import Clock
@@ -19,6 +20,8 @@ from asyncdl.options import Options, Timeouts
 from asyncdl.rules.expiry import expires_at, parse_http_date
 from asyncdl.rules.rejection import Refusal, RefusalKind
 from asyncdl.rules.urls import Origin, check_headers, check_url, origin_of
+
+_logger = logging.getLogger("asyncdl")
 
 #: Renewed URLs in a row that may turn out dead before they served a byte. One where the server never said "expired":
 #: a second URL that is refused in the same words is forbidden.
@@ -136,6 +139,7 @@ class UrlRefresher:
                 self._adopt(lease.url)
             else:
                 await self._renew(lease, refused=True)
+            _logger.info("the URL was renewed after status %d: %s", refusal.status, refusal.excerpt)
             # Only now: a holder that is cancelled has not renewed anything.
             self._barren = barren
             return True

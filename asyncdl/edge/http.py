@@ -95,8 +95,10 @@ class AiohttpTransport:
             ("Range", range_header(start, stop)),
             ("User-Agent", self._options.user_agent or f"asyncdl/{__version__}"),
         )
-        raw, hops = await self._follow(url, own, headers, home)
-        response = _AiohttpResponse(raw, hops, self._options.chunk_size, self._timeouts.response)
+        raw, trail, values = await self._follow(url, own, headers, home)
+        response = _AiohttpResponse(
+            raw, len(trail), (*trail, *values), self._options.chunk_size, self._timeouts.response
+        )
         try:
             with _told_of_loss(raw):
                 yield response
@@ -108,21 +110,25 @@ class AiohttpTransport:
 
     async def _follow(
         self, url: SignedUrl, own: HeaderPairs, headers: HeaderPairs, home: Origin
-    ) -> tuple[aiohttp.ClientResponse, int]:
-        """The first response that is no redirect, and how many were."""
+    ) -> tuple[aiohttp.ClientResponse, list[str], list[str]]:
+        """The first response that is no redirect, the URLs that redirects led to, and the given header values sent."""
         target, basic = take_userinfo(url.url)
         first, stayed = origin_of(target), True
-        for hops in range(self._options.max_redirects + 1):
+        trail: list[str] = []
+        values = [value for _, value in (*url.headers, *headers, *basic)]
+        while True:
             # Once left, an origin is not come back to: who controls a redirect must not choose where headers go.
             stayed = stayed and origin_of(target) == first
             given = (url.headers, headers if first == home else (), basic) if stayed else ()
             raw = await self._request(target, merge_fields(*given, own), stranger=not stayed)
             location = raw.headers.get("Location")
             if raw.status not in _REDIRECTS or location is None:
-                return raw, hops
+                return raw, trail, values
             raw.close()
+            if len(trail) == self._options.max_redirects:
+                raise ResponseMismatchError(f"more than {self._options.max_redirects} redirects")
             target = redirect_target(target, location)
-        raise ResponseMismatchError(f"more than {self._options.max_redirects} redirects")
+            trail.append(target)
 
     async def _request(self, url: str, fields: HeaderPairs, *, stranger: bool) -> aiohttp.ClientResponse:
         session = self._session(stranger=stranger)
@@ -213,6 +219,7 @@ def _seen(closed: asyncio.Future[None]) -> None:
 class _AiohttpResponse:
     _raw: aiohttp.ClientResponse
     hops: int
+    secrets: tuple[str, ...]
     _chunk_size: int
     _patience: float
 
@@ -300,11 +307,11 @@ def translate(error: Exception) -> TransferError:
         case aiohttp.ClientHttpProxyError():
             return ConnectError(f"the proxy answered {error.status}", retryable=error.status >= 500)
         case aiohttp.ClientConnectorDNSError():
-            return _connect_error("cannot resolve the host name", error.os_error)
+            return _connect_error(f"cannot resolve {error.host}", error.os_error)
         case aiohttp.ClientProxyConnectionError():
             return _connect_error("cannot connect to the proxy", error.os_error)
         case aiohttp.ClientConnectorError():
-            return _connect_error("cannot connect", error.os_error)
+            return _connect_error(f"cannot connect to {error.host}:{error.port}", error.os_error)
         case aiohttp.ConnectionTimeoutError():
             return ConnectError("cannot connect in time", retryable=True)
         case aiohttp.ClientPayloadError() | aiohttp.ServerDisconnectedError():

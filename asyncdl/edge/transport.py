@@ -47,6 +47,11 @@ class Response(Protocol):
         """Redirects between the URL that was asked and this response."""
         ...
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What was sent on the way and must not be shown where a body repeats it: URLs of redirects, header values."""
+        ...
+
     def body(self, start: int, stop: int | None) -> Body:
         """Take the body as the object's bytes from `start` to `stop`, or to wherever it ends."""
         ...

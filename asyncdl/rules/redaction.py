@@ -43,6 +43,13 @@ _PAIR: Final = re.compile(
     rf"(?:(?<=%26)|(?<=%3F)|(?<=\\u0026)|(?<![\w.%\\-]))({_SECRET_NAME}(?:=|%3D|&#61;))[^&\s\"'<>]*",
     re.IGNORECASE,
 )
+#: "token: …", "--password …" and the like in prose; a hyphen may stand before the word, but no letter, so that error
+#: codes such as "ExpiredToken: …" keep their sentence.
+_PROSE: Final = re.compile(
+    r"(?<!\w)((?:--?)?(?:[\w]{1,40}[-_]){0,4}(?:token|secret|passw(?:or)?d|pwd|api[-_]?key|access[-_]?key|subscription-key|art-api)"
+    r"(?:\s{0,9}[:=]\s{0,9}|(?<=-password)\s{1,9}|(?<=-token)\s{1,9}))[^\s\"'<>&]+",
+    re.IGNORECASE,
+)
 _HEADER_LINE: Final = re.compile(
     r"\b((?:proxy-)?authorization\s{0,9}[:=]|(?:(?:set-)?cookie|x-api-key|x-(?:amz|goog|oss)-security-token)\s{0,9}:)"
     r"[^\r\n<]*",
@@ -63,7 +70,7 @@ def redact_text(text: str, *secrets_from: str) -> str:
     Out go: user, password, query and fragment of every URL; the elements in which storage servers repeat signatures and
     tokens; JSON members and `name=value` pairs with a secret's name; Authorization and Cookie lines; Bearer and Basic
     tokens; and, wherever they stand, raw, decoded or escaped, the query values of at least six characters, the user and
-    the password of the URLs in `secrets_from`.
+    the password of the URLs in `secrets_from`; of what is no URL there, such as a header's value, all its words.
     """
     secrets = {form for url in secrets_from for secret in _secrets(url) for form in _spellings(secret)}
     for secret in sorted(secrets, key=lambda form: (-len(form), form)):
@@ -78,7 +85,8 @@ def redact_text(text: str, *secrets_from: str) -> str:
     text = _SCHEME_AND_TOKEN.sub(rf"\1\2{MARK}", text)
     text = _URL.sub(_shorten_url, text)
     text = _ENCODED_URL.sub(rf"\1%3F{MARK}", text)
-    return _PAIR.sub(rf"\1{MARK}", text)
+    text = _PAIR.sub(rf"\1{MARK}", text)
+    return _PROSE.sub(rf"\1{MARK}", text)
 
 
 def _shorten_url(match: re.Match[str]) -> str:
@@ -90,7 +98,11 @@ def _shorten_url(match: re.Match[str]) -> str:
 
 
 def _secrets(url: str) -> Iterator[str]:
-    """Yield the parts of a URL that nobody else should see."""
+    """Yield the parts of a URL that nobody else should see; of anything else, all of it."""
+    if "://" not in url:
+        yield url
+        yield from url.split()
+        return
     if userinfo := _USERINFO.match(url):
         yield from userinfo[1].split(":", 1)
     for pair in re.split(r"[?&#]", url)[1:]:

@@ -118,7 +118,15 @@ class _Case:
 
 
 def read_refusal(
-    *, status: int, headers: Headers, body: bytes, url: str, expires_at: float | None, worked: bool, first: bool
+    *,
+    status: int,
+    headers: Headers,
+    body: bytes,
+    url: str,
+    expires_at: float | None,
+    worked: bool,
+    first: bool,
+    secrets: tuple[str, ...] = (),
 ) -> Refusal:
     """Read a response that is neither the bytes nor a redirect.
 
@@ -127,6 +135,7 @@ def read_refusal(
         headers: of the response; its Date is taken as the present.
         body: of the response; only the first 64 KiB count.
         url: the request's; what is secret in it is kept out of the result.
+        secrets: whatever else was sent and must not be repeated: URLs of redirects, values of headers.
         expires_at: when the URL dies, in seconds since the epoch, if known.
         worked: this very URL has been answered with a 2xx before.
         first: no response of this download has ever been accepted.
@@ -145,9 +154,9 @@ def read_refusal(
     return Refusal(
         kind=kind,
         status=status,
-        code=words.code if presentable(words.code, url) == words.code else None,
-        message=presentable(words.message, url),
-        excerpt=excerpt(words, url),
+        code=words.code if presentable(words.code, url, *secrets) == words.code else None,
+        message=presentable(words.message, url, *secrets),
+        excerpt=excerpt(words, url, *secrets),
         retry_after=parse_retry_after(headers.get("retry-after"), date=headers.get("date")),
         hint=_hint(kind, case, url),
     )

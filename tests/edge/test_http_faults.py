@@ -53,7 +53,7 @@ class TestBeforeTheResponse:
         origin = Origin(port=free_port())
         error = await fault_of(origin, None)
 
-        assert (ConnectError, True, "cannot connect: connection refused") == (
+        assert (ConnectError, True, f"cannot connect to 127.0.0.1:{origin.port}: connection refused") == (
             type(error),
             error.retryable,
             error.message,

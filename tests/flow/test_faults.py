@@ -193,7 +193,7 @@ async def test_connection_refused(tmp_path: Path) -> None:
     async with Origin() as origin:
         url = origin.url("/object")
 
-    with pytest.raises(asyncdl.ConnectError, match="refused") as caught:
+    with pytest.raises(asyncdl.ConnectError, match=r"cannot connect to 127\.0\.0\.1:\d+: connection refused") as caught:
         await fetch(url, tmp_path / "file")
 
     assert 4 == caught.value.attempts
@@ -203,7 +203,7 @@ async def test_connection_refused(tmp_path: Path) -> None:
 
 async def test_unknown_host(tmp_path: Path) -> None:
     """A name that does not resolve says so."""
-    with pytest.raises(asyncdl.ConnectError, match="cannot resolve"):
+    with pytest.raises(asyncdl.ConnectError, match=r"cannot resolve no-such-host\.invalid: "):
         await fetch("http://no-such-host.invalid/x", tmp_path / "file")
 
 
@@ -309,6 +309,39 @@ async def test_error_words_are_shown_and_short(origin: Origin, tmp_path: Path) -
 
     assert 404 == caught.value.status
     assert len(str(caught.value)) < 500
+
+
+async def test_error_that_echoes_the_request_gives_nothing_away(origin: Origin, tmp_path: Path) -> None:
+    """Header values and the targets of redirects are kept out of what a body repeats of them."""
+    origin.add("/object", 100)
+    origin.script(
+        Fault(path="/object", redirect="/gone?t=REDIRECTSECRET"),
+    )
+    origin.add("/gone", 100)
+    origin.script(Fault(path="/gone", status=403, body=b"you sent HEADERSECRET, URLSECRET and REDIRECTSECRET: no"))
+    url = asyncdl.SignedUrl(origin.url("/object"), headers=(("X-Custom", "URLSECRET"),))
+
+    with pytest.raises(asyncdl.ForbiddenError, match="you sent …, … and …: no"):
+        await fetch(url, tmp_path / "file", headers={"X-Other": "HEADERSECRET"})
+
+
+async def test_retries_and_renewals_are_logged_with_their_causes(
+    origin: Origin, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who wonders why it takes so long finds out in the log."""
+    origin.add("/object", SIZE)
+    provider = origin.provider("/object", ttl=3600)
+    origin.script(
+        Fault(request=2, status=503, body=b"busy"),
+        Fault(request=4, status=403, body=b"<Code>ExpiredToken</Code><Message>too old</Message>"),
+    )
+    caplog.set_level("INFO", "asyncdl")
+
+    await fetch(provider, tmp_path / "file", options=small(1))
+
+    retried, renewed = caplog.messages
+    assert "503 Service Unavailable: busy" in retried
+    assert "ExpiredToken: too old" in renewed
 
 
 async def test_the_first_cause_is_raised_alone(origin: Origin, tmp_path: Path) -> None:

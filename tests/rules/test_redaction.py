@@ -67,6 +67,12 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
         ("x=sig=abc", "x=sig=…"),
         ("X-Goog-Signature=abc&amp;y=1", "X-Goog-Signature=…&amp;y=1"),
         ("design=new&signal=5", "design=new&signal=5"),
+        ("x=1https://u:pw@h.example/a?foo=secret", "x=1https://h.example/a?…"),
+        ("X-Auth-Token: abc\nPRIVATE-TOKEN: abc", "X-Auth-Token: …\nPRIVATE-TOKEN: …"),
+        ("Ocp-Apim-Subscription-Key: abc X-Vault-Token: abc", "Ocp-Apim-Subscription-Key: … X-Vault-Token: …"),
+        ("password: abc, secret = abc --password abc --token abc", "password: … secret = … --password … --token …"),
+        ("ExpiredToken: The provided token has expired", "ExpiredToken: The provided token has expired"),
+        ("InvalidAccessKeyId: The key you gave", "InvalidAccessKeyId: The key you gave"),
     ],
 )  # fmt: skip
 def test_redact_text(text: str, expected: str) -> None:
@@ -154,3 +160,8 @@ def test_long_texts_take_no_time(piece: str) -> None:
     start = perf_counter()
     redact_text(piece * (64 * 1024 // len(piece)), S3)
     assert perf_counter() - start < 2.0
+
+
+def test_words_of_what_is_no_url_go() -> None:
+    """A header's value given as a secret goes as a whole and word by word."""
+    assert "… and …, of …" == redact_text("Bearer abcdef and abcdef, of xyzzy-1", "Bearer abcdef", "xyzzy-1")

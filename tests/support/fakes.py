@@ -46,6 +46,7 @@ class Reply:
     pieces: tuple[bytes, ...] = ()
     end: End = "complete"
     hops: int = 0
+    secrets: tuple[str, ...] = ()
     error: TransferError | None = None
     wait: bool = False
     gate: asyncio.Event | None = None
@@ -152,6 +153,7 @@ class _Pieces:
 class _ScriptedResponse:
     def __init__(self, reply: Reply, chunk_size: int, patience: float) -> None:
         self.status, self.hops, self.headers = reply.status, reply.hops, Headers(reply.headers)
+        self.secrets = reply.secrets
         self._pieces = _Pieces(reply.pieces, reply.end)
         self._chunk_size, self._patience = chunk_size, patience
 

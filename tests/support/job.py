@@ -114,6 +114,7 @@ class _Lending:
     def __init__(self, inner: Response, lender: Lender) -> None:
         self._inner, self._lender = inner, lender
         self.status, self.headers, self.hops = inner.status, inner.headers, inner.hops
+        self.secrets = inner.secrets
 
     def body(self, start: int, stop: int | None) -> Body:
         return _LendingBody(self._inner.body(start, stop), self._lender)
