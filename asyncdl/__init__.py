@@ -3,8 +3,9 @@
 result = await asyncdl.download("https://…", "model.bin")
 """
 
+import typing
+
 from asyncdl._version import __version__
-from asyncdl.engine import download, run_download
 from asyncdl.errors import (
     AsyncdlError,
     ConnectError,
@@ -26,7 +27,10 @@ from asyncdl.errors import (
 )
 from asyncdl.model import Outcome, Phase, Progress, Request, Result, SignedUrl, UrlProvider
 from asyncdl.options import Options, Retry, Timeouts
-from asyncdl.progress import ProgressStream
+
+if typing.TYPE_CHECKING:
+    from asyncdl.engine import download, run_download
+    from asyncdl.progress import ProgressStream
 
 __all__ = [
     "AsyncdlError",
@@ -61,3 +65,20 @@ __all__ = [
     "download",
     "run_download",
 ]
+
+#: What brings aiohttp and asyncio with it, and the modules it is in: `asyncdl --version` has no use for them.
+_LATE = {"ProgressStream": "asyncdl.progress", "download": "asyncdl.engine", "run_download": "asyncdl.engine"}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name)
+    import importlib  # noqa: PLC0415  # only here
+
+    value: object = getattr(importlib.import_module(_LATE[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,6 +1,45 @@
-"""`python -m asyncdl`; nothing but the call."""
+"""The process around the command: where `python -m asyncdl` and the script `asyncdl` begin and end."""
 
-from asyncdl.cli.main import main
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from typing import NoReturn
+
+
+def entry() -> NoReturn:
+    """Run the command and end the process with its exit code."""
+    try:
+        # Here, so that Ctrl-C while it is imported is no traceback either.
+        from asyncdl.cli.main import main  # noqa: PLC0415
+
+        code = main()
+    except KeyboardInterrupt:
+        # The next one, if the user is that impatient, ends the process without a word.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        if sys.stderr is not None:
+            print("asyncdl: interrupted by SIGINT", file=sys.stderr)  # noqa: T201  # a command prints
+        code = 130  # as asyncdl.cli.exit_codes has it
+    _leave(code)
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process, also where a thread is inside a call that the system holds, such as fsync on a slow disk.
+
+    The interpreter would wait for that thread, without a bound; the download has given up on it already.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        # All is done: Ctrl-C from here on must not make the interpreter print where it was.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from asyncdl.cli.streams import flush_standard  # noqa: PLC0415  # see `entry`
+
+    flush_standard()
+    if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
+        os._exit(code)
+    sys.exit(code)
+
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    entry()

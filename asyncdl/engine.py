@@ -15,11 +15,12 @@ from asyncdl.edge.clock import Clock
 from asyncdl.edge.files import AnyPath, FileSink, PartFile, existing_size
 from asyncdl.edge.http import AiohttpTransport, Session
 from asyncdl.edge.transport import Transport
-from asyncdl.errors import DeadlineError, DestinationExistsError, IntegrityError, OptionsError
+from asyncdl.edge.waits import is_cancelled
+from asyncdl.errors import DeadlineError, DestinationExistsError, IntegrityError, OptionsError, TransferError
 from asyncdl.fetcher import Fetcher
 from asyncdl.job import Job
 from asyncdl.model import IfExists, Outcome, Part, RemoteObject, Request, Result, Source
-from asyncdl.options import Options, Retry, Timeouts
+from asyncdl.options import MAX_PARTS, Options, Retry, Timeouts
 from asyncdl.progress import ProgressCallback, Reporter
 from asyncdl.refresher import UrlRefresher
 from asyncdl.rules.parts import Claim, Planner, choose_part_size
@@ -120,6 +121,12 @@ class _AlreadyThereError(Exception):
     """The destination turned out to be the object; unwinds the tasks and is never seen outside."""
 
 
+def _leaf(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
 class FileDownload:
     """One file: made for one `run`."""
 
@@ -197,8 +204,8 @@ class FileDownload:
                 ticker.cancel()
         except BaseExceptionGroup as group:
             first = self._cause
-            if first is None:  # nothing of ours: KeyboardInterrupt and the like
-                raise group.exceptions[0] from None
+            if first is None:  # nothing of ours: GeneratorExit and the like
+                raise _leaf(group) from None
         else:
             return
         raise first
@@ -223,6 +230,12 @@ class FileDownload:
     async def _guard(self, work: Coroutine[Any, Any, None]) -> None:
         try:
             await work
+        except asyncio.CancelledError:
+            if self._cause is None and not is_cancelled():
+                # Nobody cancelled this task: to its group it would have ended well, and others would wait for it.
+                self._cause = TransferError("a task of the download was cancelled by something it waited for")
+                raise self._cause from None
+            raise
         except Exception as error:
             if self._cause is None and not isinstance(error, ExceptionGroup):
                 self._cause = error
@@ -241,7 +254,12 @@ class FileDownload:
         if size < self._options.parallel_threshold:
             part_size = max(1, rest.length)
         else:
-            part_size = choose_part_size(size, connections=self._connections, wanted=self._options.part_size)
+            part_size = choose_part_size(
+                size,
+                connections=self._connections,
+                wanted=self._options.part_size,
+                most_parts=MAX_PARTS - (rest.start > 0),  # the probe was one
+            )
         if self._options.preallocate:
             await self._sink.reserve(size)
         self._job.planner = Planner(rest, part_size)
@@ -256,10 +274,10 @@ class FileDownload:
                 hint='set if_exists="replace"',
             )
         if remote.size is not None and self._job.planner is None:
-            # What the first response does not bring is for the planner; nothing is where one stream brings it all.
-            first = remote.size if self._job.sequential or claim.stop is None else min(claim.stop, remote.size)
-            claim.stop = first
-            await self._plan(Part(first, remote.size), remote.size)
+            # What the first claim does not bring is for the planner; nothing is where one connection brings it all.
+            alone = self._job.sequential or remote.size < self._options.parallel_threshold
+            claim.stop = remote.size if alone or claim.stop is None else min(claim.stop, remote.size)
+            await self._plan(Part(claim.stop, remote.size), remote.size)
         self._known.set()
 
     def _is_there(self, size: int) -> bool:

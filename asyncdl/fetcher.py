@@ -25,7 +25,7 @@ from asyncdl.errors import (
     TransferError,
 )
 from asyncdl.job import Job
-from asyncdl.model import Chunk, RemoteObject
+from asyncdl.model import Chunk, Part, RemoteObject
 from asyncdl.refresher import Lease
 from asyncdl.rules.pace import Pace, PaceKeeper
 from asyncdl.rules.parts import Claim
@@ -61,6 +61,10 @@ _RENEWABLE = frozenset(
 
 class _RangesIgnoredError(ResponseMismatchError):
     """A server that serves ranges, or was thought to, sent the whole object."""
+
+
+class _TooLongError(ResponseMismatchError):
+    """A body goes on where it should have ended."""
 
 
 class Fetcher:
@@ -149,7 +153,7 @@ class Fetcher:
                 await self._accept(remote, claim, lease)
                 if claim.stop is None:  # a stream of unknown length that broke: now its length is known
                     claim.stop = remote.size
-                await self._receive(response.body(part.start, part.stop), claim, lease)
+                await self._receive_part(response, part, claim, lease)
             case Sequential(remote):
                 job.go_sequential(claim)
                 await self._accept(remote, claim, lease)
@@ -187,24 +191,43 @@ class Fetcher:
     async def _receive_whole(self, response: Response, remote: RemoteObject, claim: Claim, lease: Lease) -> None:
         """Take a 200; where its framing has no length, it must end by itself, and where it should."""
         claim.stop = remote.size
-        await self._receive(response.body(0, body_length(response.headers)), claim, lease)
+        try:
+            await self._receive(response.body(0, body_length(response.headers)), claim, lease, remote.size)
+        except _TooLongError:
+            raise IntegrityError(f"the object is longer than its {remote.size} bytes") from None
         if remote.size is not None and claim.position < remote.size:
             raise ConnectError("the body ended before the object did", retryable=True)
+        if claim.position < claim.furthest:
+            raise RemoteChangedError("the remote object changed: a second response for it is shorter than the first")
         claim.stop = claim.position
 
-    async def _receive(self, body: Body, claim: Claim, lease: Lease) -> None:
-        """Bring a body to the queue.
+    async def _receive_part(self, response: Response, part: Part, claim: Claim, lease: Lease) -> None:
+        """Take a 206; where its framing has no length, it must end by itself, and exactly where it said."""
+        if body_length(response.headers) is not None:
+            await self._receive(response.body(part.start, part.stop), claim, lease, part.stop)
+            return
+        try:
+            await self._receive(response.body(part.start, None), claim, lease, part.stop)
+        except _TooLongError:
+            claim.position = part.start  # whatever it was, it was not that part
+            raise
+        if claim.position < part.stop:
+            raise ConnectError("the body ended before the part did", retryable=True)
+
+    async def _receive(self, body: Body, claim: Claim, lease: Lease, limit: int | None) -> None:
+        """Bring a body to the queue; nothing of it belongs beyond `limit`.
 
         Raises:
+            _TooLongError: something does.
             StallError: the server sent nothing, or too little, while we were ready to take it.
         """
         watch = _Watch(self._job, body)
         try:
             async with watch.bound:
                 while (chunk := await body.receive()) is not None:
-                    if claim.stop is not None and chunk.stop > claim.stop:
+                    if limit is not None and chunk.stop > limit:
                         chunk.release()
-                        raise IntegrityError(f"the object is longer than its {claim.stop} bytes")
+                        raise _TooLongError("the body is longer than its Content-Range", retryable=True)
                     await self._put(chunk, watch.keeper)
                     self._job.refresher.brought(lease)
                     self._job.counters.fetched += chunk.stop - claim.position

@@ -61,6 +61,7 @@ class UrlRefresher:
         self._server_ahead: float | None = None
         self._worked = self._brought = False
         self._barren = 0
+        self._stale = False
         self._failure: RefreshError | None = None
         self._home: Origin | None = None
         self.refreshes: int = 0
@@ -119,6 +120,9 @@ class UrlRefresher:
     async def rejected(self, lease: Lease, refusal: Refusal, *, redirected: bool) -> bool:
         """A server refused this lease. True: there is another one now; False: try the same one again, but not at once.
 
+        A URL that has just worked, and was refused without a word of expiry, is not renewed before the reuse window
+        has passed: that is waited for here, by one for all.
+
         Args:
             redirected: the refusal came from the target of a redirect; asking the same URL again gets a new target.
 
@@ -131,7 +135,12 @@ class UrlRefresher:
             if self._lease != lease:
                 return True
             if self._worked and refusal.kind is RefusalKind.PRESUMED_EXPIRED and self._young() and not self._dead():
-                return False
+                if self._provider is None:
+                    return False
+                await self._clock.sleep(self._obtained + self._options.reuse_window - self._clock.monotonic())
+            if self._stale and not self._worked:
+                words = f"status {refusal.status}: {refusal.excerpt}"
+                raise self._fail(RefreshError(f"the URL provider returned a URL that has already expired ({words})"))
             barren = self._barren + (not self._brought)
             if barren > _BARREN_REFRESHES[refusal.kind] or (self._provider is None and not redirected):
                 raise self._gave_up(refusal)
@@ -172,8 +181,7 @@ class UrlRefresher:
         now = self._server_now()
         if self._provider is None or self._expires_at is None or now is None:
             return False
-        latest = now + _DATE_RESOLUTION
-        return self._dead() or (latest >= self._expires_at - (self._margin or 0.0) and not self._young())
+        return self._dead() or (now >= self._expires_at - (self._margin or 0.0) and not self._young())
 
     async def _renew(self, old: Lease | None, *, refused: bool) -> None:
         """Get another URL; the lock is held. A failure is everybody's: those in line do not ask again."""
@@ -181,11 +189,13 @@ class UrlRefresher:
             raise self._failure
         try:
             self._adopt(await self._obtain(old, refused=refused))
-            if self._dead():
-                raise RefreshError("the URL provider returned a URL that has already expired")
         except RefreshError as error:
-            self._failure = error
+            self._fail(error)
             raise
+
+    def _fail(self, error: RefreshError) -> RefreshError:
+        self._failure = error
+        return error
 
     async def _obtain(self, old: Lease | None, *, refused: bool) -> SignedUrl:
         """A URL from the provider that may take the place of `old`."""
@@ -214,12 +224,18 @@ class UrlRefresher:
         self._obtained = self._clock.monotonic()
         self._expires_at = url.expires_at if url.expires_at is not None else expires_at(url.url)
         self._margin = None
+        # Dead on arrival, as far as anyone can read: by a date that means something else, or by somebody's clock. The
+        # server's answer decides.
+        self._stale = self._dead()
+        if self._stale:
+            self._expires_at = None
         self._set_margin()
 
     def _set_margin(self) -> None:
         now = self._server_now()
         if self._margin is None and self._expires_at is not None and now is not None:
-            self._margin = min(self._options.refresh_margin, max(0.0, self._expires_at - now) * _MARGIN_SHARE)
+            margin = self._options.refresh_margin + _DATE_RESOLUTION
+            self._margin = min(margin, max(0.0, self._expires_at - now) * _MARGIN_SHARE)
 
 
 def _checked(answer: object) -> SignedUrl:

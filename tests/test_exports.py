@@ -31,6 +31,7 @@ def constants_classes_functions(name: str) -> tuple[bool, bool, str]:
 def test_all_is_all(name: str) -> None:
     """`__all__` holds the public names of the module, each once and in order, and no other."""
     module = importlib.import_module(name)
+    there = {key for key in module.__all__ if hasattr(module, key)}  # loads the late ones
     public = {
         key
         for key, value in vars(module).items()
@@ -39,6 +40,7 @@ def test_all_is_all(name: str) -> None:
 
     assert sorted(module.__all__, key=constants_classes_functions) == list(module.__all__)
     assert public == set(module.__all__) - {"__version__"}
+    assert there == set(module.__all__) & set(dir(module))
 
 
 @pytest.mark.parametrize(("module", "name"), EXPORTS)

@@ -10,7 +10,7 @@ from asyncdl.errors import ForbiddenError, OptionsError, RefreshError, UrlExpire
 from asyncdl.model import SignedUrl, Source
 from asyncdl.options import Options, Timeouts
 from asyncdl.refresher import Lease, UrlRefresher
-from asyncdl.rules.rejection import RefusalKind
+from asyncdl.rules.rejection import Refusal, RefusalKind
 from asyncdl.rules.urls import Origin
 from tests.support.clock import EPOCH, ManualClock
 from tests.support.urls import Signer, date, refusal, signed
@@ -234,17 +234,26 @@ class TestCancellation:
 
 
 class TestReuseWindow:
-    async def test_young_url_that_worked_is_tried_again(self) -> None:
-        """Refused without the word "expired", but it just worked: the server is asked again, not the provider."""
+    async def test_young_url_that_worked_waits_for_the_window(self) -> None:
+        """Refused without the word "expired", but it just worked: renewed by one for all, when the window is over."""
         clock = ManualClock()
         provider = Signer()
         urls = refresher(provider, clock, reuse_window=5)
         lease = await urls.lease()
         urls.accepted(lease)
-        clock.advance(4.9)
+        clock.advance(4.0)
+
+        assert all(await asyncio.gather(*(refuse(urls, lease, PRESUMED) for _ in range(64))))
+        assert [1.0] == clock.slept
+        assert 2 == provider.calls
+
+    async def test_young_static_url_that_worked_is_tried_again(self) -> None:
+        """Where nothing can be renewed, the same URL may work again."""
+        urls = refresher(signed(0), ManualClock(), reuse_window=5)
+        lease = await urls.lease()
+        urls.accepted(lease)
 
         assert not await refuse(urls, lease, PRESUMED)
-        assert 1 == provider.calls
         assert lease == await urls.lease()
 
     async def test_old_url_is_renewed(self) -> None:
@@ -420,18 +429,21 @@ class TestEarlyRenewal:
 
     @pytest.mark.parametrize(
         ("life", "margin"),
-        [(3600, 5.0), (200, 5.0), (100, 5.0), (40, 2.0)],
+        [(3600, 6.0), (200, 6.0), (100, 5.0), (40, 2.0)],
         ids=["an hour", "200 s", "100 s", "40 s"],
     )
     async def test_margin(self, life: int, margin: float) -> None:
-        """A URL is renewed `refresh_margin` seconds before its end, or a 20th of its life if that is less."""
+        """A URL is renewed `refresh_margin` seconds before its end, or a 20th of its life if that is less.
+
+        A Date has whole seconds, so its server may be one ahead: the margin has one more.
+        """
         clock = ManualClock()
         provider = self.lived(life)
         urls = refresher(provider, clock, refresh_margin=5, reuse_window=0)
         await urls.lease()
         urls.note_date(date())
 
-        clock.advance(life - margin - 1.5)  # a Date has whole seconds: its server may be up to one ahead
+        clock.advance(life - margin - 0.5)
         before = await urls.lease()
         clock.advance(1.0)
         after = await urls.lease()
@@ -583,15 +595,21 @@ class TestAnswersThatAreRefused:
 
         assert signed(1) == lease.url.url
 
-    async def test_already_expired(self) -> None:
-        """A URL whose end has passed by the server's clock is not even tried."""
-        with pytest.raises(RefreshError, match="already expired"):
-            await self.renewed(signed(1, dies=-1))
+    @pytest.mark.parametrize(
+        "answer", [signed(1, dies=-1), SignedUrl(signed(1, dies=3600), expires_at=EPOCH - 1)], ids=["its own", "given"]
+    )
+    @pytest.mark.parametrize("why", [EXPIRED, PRESUMED], ids=["expired", "presumed"])
+    async def test_already_expired(self, answer: str | SignedUrl, why: Refusal) -> None:
+        """A URL whose end has passed is tried, for a date may mean something else; refused, it is the provider's."""
+        answers: list[str | SignedUrl] = [signed(0), answer]
+        urls = refresher(Signer(lambda number: answers[number]))  # type: ignore[arg-type,return-value]
+        urls.note_date(date())
+        await refuse(urls, await urls.lease())
+        lease = await urls.lease()
 
-    async def test_already_expired_by_the_providers_word(self) -> None:
-        """The same where only the provider knows."""
+        assert 1 == lease.generation
         with pytest.raises(RefreshError, match="already expired"):
-            await self.renewed(SignedUrl(signed(1, dies=3600), expires_at=EPOCH - 1))
+            await refuse(urls, lease, why)
 
     @pytest.mark.parametrize(
         "answer", [None, 7, b"https://host/", "", "ftp://host/x", "https://ho st/?sig=secret-of-mine", object()]

@@ -21,7 +21,6 @@ from asyncdl.rules.urls import check_url
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-HINT: Final = f"see {PROGRAM} --help"
 _DESCRIPTION: Final = (
     "Download large files, over several connections and behind URLs that expire on the way. "
     f"`{PROGRAM} demo` shows it with a local server."
@@ -37,7 +36,14 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise instead of leaving the process."""
-        raise OptionsError(redact_text(message), hint=HINT)
+        # argparse quotes the value in "ignored explicit argument", and that may be a token.
+        head, ignored, _ = message.partition("ignored explicit argument")
+        raise OptionsError(redact_text(f"{head}takes no value" if ignored else message), hint=hint(self.prog))
+
+
+def hint(program: str = PROGRAM) -> str:
+    """What to do after a usage error of `program`."""
+    return f"see {program} --help"
 
 
 def argument(read: Callable[[str], object]) -> Callable[[str], object]:
@@ -71,7 +77,7 @@ def parse(argv: Sequence[str], environ: Mapping[str, str]) -> settings.Settings:
     return asked
 
 
-def refuse_unknown(unknown: Sequence[str]) -> None:
+def refuse_unknown(unknown: Sequence[str], program: str = PROGRAM) -> None:
     """Complain about arguments that nobody knows.
 
     Raises:
@@ -80,7 +86,7 @@ def refuse_unknown(unknown: Sequence[str]) -> None:
     if unknown:
         names = [text.partition("=")[0] if text.startswith("--") else text[:2] for text in unknown if text[:1] == "-"]
         msg = f"unknown option {', '.join(names)}" if names else "unexpected argument"
-        raise OptionsError(redact_text(msg), hint=HINT)
+        raise OptionsError(redact_text(msg), hint=hint(program))
 
 
 def _refuse_contradictions(asked: settings.Settings) -> None:
@@ -99,7 +105,7 @@ def _refuse_contradictions(asked: settings.Settings) -> None:
         msg = "-o must name a file, not a directory"
     else:
         return
-    raise OptionsError(msg, hint=HINT)
+    raise OptionsError(msg, hint=hint())
 
 
 def _parser() -> Parser:
@@ -139,5 +145,5 @@ def _epilog() -> str:
     return (
         f"{textwrap.fill(_SIZES, 78)}\n\n"
         f"Environment variables that set an option's default:\n{variables}\n\n"
-        f"Exit codes:\n{codes}\n  130  SIGINT (Ctrl-C)\n  143  SIGTERM"
+        f"Exit codes:\n{codes}\n  129  SIGHUP\n  130  SIGINT (Ctrl-C)\n  143  SIGTERM"
     )

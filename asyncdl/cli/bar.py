@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, cast
 
 from rich.console import Console
@@ -13,6 +14,7 @@ from rich.text import Text
 from asyncdl.cli import text
 from asyncdl.cli.display import Display
 from asyncdl.cli.streams import Lines
+from asyncdl.model import Phase
 
 if TYPE_CHECKING:
     from typing import TextIO
@@ -44,7 +46,13 @@ class _ConsoleLines(Lines):
         self._console = console
 
     def write(self, line: str) -> None:
-        self._console.print(Text(line), soft_wrap=True)
+        with _unless_gone():
+            self._console.print(Text(line), soft_wrap=True)
+
+
+def _unless_gone() -> contextlib.suppress:
+    """Drawing, on a terminal that may have been closed: SIGHUP says so, and the download still has to be ended."""
+    return contextlib.suppress(OSError, ValueError)
 
 
 class BarDisplay(Display):
@@ -78,13 +86,15 @@ class BarDisplay(Display):
         self._task = self._bar.add_task(
             "", total=None, name=text.clean(job.name), percent="", size="", rate="", eta="", trouble=""
         )
-        self._bar.start()
-        self._bar.refresh()
+        with _unless_gone():
+            self._bar.start()
+            self._bar.refresh()
 
     def progressed(self, job: Job, progress: Progress) -> None:
         """Draw it anew."""
         del job
-        if self._task is None:
+        # What is there already would show as an empty bar at its end.
+        if self._task is None or progress.phase is not Phase.DOWNLOADING:
             return
         total = "" if progress.total is None else f" / {text.human_size(progress.total)}"
         self._bar.update(
@@ -97,7 +107,8 @@ class BarDisplay(Display):
             eta=text.human_time(progress.eta),
             trouble=text.troubles(progress),
         )
-        self._bar.refresh()
+        with _unless_gone():
+            self._bar.refresh()
 
     def finished(self, job: Job, result: Result) -> None:
         """Put the summary in its place."""
@@ -112,7 +123,8 @@ class BarDisplay(Display):
 
     def close(self) -> None:
         """Take the bar away and show the cursor again."""
-        self._bar.stop()
+        with _unless_gone():
+            self._bar.stop()
         if self._task is not None:
             self._bar.remove_task(self._task)
             self._task = None

@@ -4,39 +4,50 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import functools
 import shutil
 import sys
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from asyncdl.cli import arguments, exit_codes, signals, text, values
 from asyncdl.cli.jobs import Job
 from asyncdl.cli.run import choose_display, engine_download
 from asyncdl.cli.streams import Lines
-from asyncdl.errors import AsyncdlError, IntegrityError, StorageError
+from asyncdl.errors import AsyncdlError, IntegrityError, OptionsError, StorageError
 from asyncdl.model import SignedUrl
 from asyncdl.options import GIB, MIB, Options
 
 if TYPE_CHECKING:
     import signal
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from asyncdl.cli.display import Display
     from asyncdl.cli.run import Download
     from asyncdl.model import Result
     from asyncdl.testing import OriginProcess, Provider
 
+_Number = TypeVar("_Number", int, float)
+
 #: Lives of the URL that the default rate makes the download last.
 _LIVES: Final = 4.5
 #: Requests each connection makes, so that there are some after every expiry: a body in flight outlives its URL.
 _REQUESTS_EACH: Final = 16
+#: Bytes of the smallest part worth a request of its own.
+_SMALLEST_PART: Final = 64 * 1024
 _NAME: Final = "demo.bin"
+#: Seconds: a life shorter than one request's way proves nothing, and an hour is longer than anybody watches.
+_SHORTEST_LIFE: Final = 0.1
+_LONGEST_LIFE: Final = 3600.0
+#: Bytes; the largest file of ext4 with blocks of 4 KiB (kernel documentation, "ext4: Blocks").
+_LARGEST: Final = 16 << 40
+#: Bytes per second, more than memory moves.
+_FASTEST: Final = 64 << 30
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Demo:
     """What to show: `size` bytes, URLs living `ttl` seconds, `rate` bytes per second for each connection."""
 
@@ -45,6 +56,10 @@ class Demo:
     connections: int
     rate: float
     dir: str | None
+
+    @property
+    def part_size(self) -> int:
+        return min(max(self.size // (self.connections * _REQUESTS_EACH), _SMALLEST_PART), 32 * MIB)
 
 
 def parse(argv: Sequence[str]) -> Demo:
@@ -64,19 +79,42 @@ def parse(argv: Sequence[str]) -> Demo:
     def add(*flags: str, read: object, metavar: str, default: object, words: str) -> None:
         parser.add_argument(*flags, type=read, metavar=metavar, default=default, help=words)  # type: ignore[arg-type]
 
-    size, count, seconds = map(arguments.argument, (values.positive_size, values.count, values.seconds))
+    size, rate, count, seconds = map(arguments.argument, (_size, _rate, values.count, _life))
     add("--size", read=size, metavar="N", default=GIB, words="of the file, with K, M, G or T; default: 1G")
     add("--ttl", read=seconds, metavar="S", default=1.5, words="seconds a URL lives; default: 1.5")
     add("-x", "--connections", read=count, metavar="N", default=8, words="requests at once; default: 8")
     add(
-        "--rate", read=size, metavar="R", default=None,
+        "--rate", read=rate, metavar="R", default=None,
         words="bytes per second of each connection; default: such that the file takes four and a half lives of a URL",
     )  # fmt: skip
     add("--dir", read=str, metavar="DIR", default=None, words="where to make the temporary directory")
     given, unknown = parser.parse_known_args(argv)
-    arguments.refuse_unknown(unknown)
-    rate = given.rate or given.size / (_LIVES * given.ttl * given.connections)
-    return Demo(size=given.size, ttl=given.ttl, connections=given.connections, rate=rate, dir=given.dir)
+    arguments.refuse_unknown(unknown, parser.prog)
+    demo = Demo(size=given.size, ttl=given.ttl, connections=given.connections, rate=given.rate or 0.0, dir=given.dir)
+    if demo.rate:
+        return demo
+    # More connections than there are parts carry nothing.
+    busy = min(demo.connections, -(-demo.size // demo.part_size))
+    return dataclasses.replace(demo, rate=demo.size / (_LIVES * demo.ttl * busy))
+
+
+def _size(words: str) -> int:
+    return _within(values.positive_size, words, 1, _LARGEST, "must be at most 16T")
+
+
+def _rate(words: str) -> int:
+    return _within(values.positive_size, words, 1, _FASTEST, "must be at most 64G")
+
+
+def _life(words: str) -> float:
+    return _within(values.seconds, words, _SHORTEST_LIFE, _LONGEST_LIFE, "must be from 0.1 to 3600 seconds")
+
+
+def _within(read: Callable[[str], _Number], words: str, least: float, most: float, otherwise: str) -> _Number:
+    number = read(words)
+    if not least <= number <= most:
+        raise OptionsError(otherwise)
+    return number
 
 
 def run(demo: Demo, download: Download | None = None) -> int:
@@ -93,13 +131,18 @@ def run(demo: Demo, download: Download | None = None) -> int:
             return signals.run_interruptible(
                 lambda: _show(demo, Path(directory, _NAME), display, output, download),
                 on_interrupt=interrupted,
-                on_abort=display.close,
+                on_abort=functools.partial(_give_up, directory, display),
             )
     except StorageError as error:
         display.failed(None, error)
         return exit_codes.of_error(error)
     finally:
         display.close()
+
+
+def _give_up(directory: str, display: Display) -> None:
+    shutil.rmtree(directory, ignore_errors=True)
+    display.close()
 
 
 @contextlib.contextmanager
@@ -138,8 +181,10 @@ async def _show(demo: Demo, path: Path, display: Display, output: Lines, downloa
 
 
 async def _fetch(demo: Demo, job: Job, display: Display, download: Download) -> Result:
-    each = demo.size // (demo.connections * _REQUESTS_EACH)
-    options = Options(connections=demo.connections, part_size=min(max(each, 64 * 1024), 32 * MIB), parallel_threshold=0)
+    # Nothing of the environment: no proxy is to be asked for a server that only this machine has.
+    options = Options(
+        connections=demo.connections, part_size=demo.part_size, parallel_threshold=0, use_environment=False
+    )
     display.started(job)
     return await download(job.source, job.path, options=options, on_progress=functools.partial(display.progressed, job))
 

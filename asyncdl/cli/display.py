@@ -33,6 +33,8 @@ class Display:
     def __init__(self, errors: TextIO, *, verbose: int = 0) -> None:
         self.errors: Lines = Lines(errors)
         self.verbose = verbose
+        #: Whether an error must say which of several files it is about.
+        self.several = False
 
     def started(self, job: Job) -> None:
         """A file begins."""
@@ -47,8 +49,8 @@ class Display:
 
     def failed(self, job: Job | None, error: BaseException) -> None:
         """It failed; without a job: before any began."""
-        del job
-        for line in text.error_lines(error, with_traceback=self.verbose > 1):
+        about = str(job.path) if job and self.several else None
+        for line in text.error_lines(error, about=about, with_traceback=self.verbose > 1):
             self.errors.write(line)
 
     def interrupted(self, number: signal.Signals) -> None:
@@ -64,7 +66,7 @@ class Display:
 
 
 class PlainDisplay(Display):
-    """Lines for a log: progress at most every five seconds and at the end, and a summary of each file."""
+    """Lines for a log: progress at most every five seconds, and a summary of each file."""
 
     def __init__(self, errors: TextIO, *, verbose: int = 0, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(errors, verbose=verbose)
@@ -79,7 +81,8 @@ class PlainDisplay(Display):
     def progressed(self, job: Job, progress: Progress) -> None:
         """A line, if one is due."""
         now = self._clock()
-        if progress.phase is Phase.FAILED or (progress.phase is Phase.DOWNLOADING and now < self._due):
+        # The end has lines of its own, and of a file that was there already nothing has been downloaded.
+        if progress.phase is not Phase.DOWNLOADING or now < self._due:
             return
         self._due = now + LINE_INTERVAL
         self.errors.write(text.progress_line(job.name, progress))
@@ -114,7 +117,7 @@ class JsonDisplay(Display):
 
     def progressed(self, job: Job, progress: Progress) -> None:
         """Event `progress`; the end has events of its own."""
-        if progress.phase is not Phase.FAILED:
+        if progress.phase is Phase.DOWNLOADING:
             self._event(
                 "progress",
                 job,

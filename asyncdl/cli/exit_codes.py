@@ -64,7 +64,7 @@ def of_error(error: BaseException) -> ExitCode:
 
 
 def of_signal(number: int) -> int:
-    """What shells report for a process that the signal ended: 130 for SIGINT, 143 for SIGTERM."""
+    """What shells report for a process that the signal ended: 129 for SIGHUP, 130 for SIGINT, 143 for SIGTERM."""
     return 128 + signal.Signals(number).value
 
 

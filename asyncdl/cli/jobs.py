@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from asyncdl.cli.names import file_name, refuse_clashes
 from asyncdl.errors import DeadlineError
 from asyncdl.model import SignedUrl
-from asyncdl.rules.urls import check_url
 
 if TYPE_CHECKING:
     from asyncdl.cli.settings import Settings
@@ -80,20 +79,24 @@ async def _refreshed(asked: Settings, command: str) -> Job:
     source = CommandSource(command, timeout=asked.refresh_timeout)
     began = time.monotonic()
     if asked.urls:
-        url = asked.urls[0]
+        url = SignedUrl(asked.urls[0])
     elif asked.output is not None:
         return Job(source=source, path=Path(asked.dir, asked.output), url=None)
     else:
         url = await _first_url(asked, source)
-    path = Path(asked.dir, asked.output or file_name(url))
+    path = Path(asked.dir, asked.output or file_name(url.url))
     spent = time.monotonic() - began
-    return Job(source=StartingWith(url, source), path=path, url=SignedUrl(url).public, spent=spent)
+    return Job(source=StartingWith(url.url, source), path=path, url=url.public, spent=spent)
 
 
-async def _first_url(asked: Settings, source: CommandSource) -> str:
+async def _first_url(asked: Settings, source: CommandSource) -> SignedUrl:
+    """The URL that names the file: asked for and checked as the engine would, and failing in the same words."""
+    from asyncdl.edge.clock import Clock  # noqa: PLC0415  # see `_refreshed`
+    from asyncdl.refresher import UrlRefresher  # noqa: PLC0415
+
     try:
         async with asyncio.timeout(asked.max_time):
-            return check_url(await source(None))
+            return (await UrlRefresher(source, asked.options(), asked.timeouts(), Clock()).lease()).url
     except TimeoutError:
         msg = f"the refresh command printed no URL before the deadline of {asked.max_time:g} s"
         raise DeadlineError(msg) from None

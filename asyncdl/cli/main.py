@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from typing import TYPE_CHECKING
 
-from asyncdl.cli import arguments
+from asyncdl.cli import arguments, streams
+from asyncdl.cli.text import PROGRAM
 from asyncdl.errors import OptionsError
 
 if TYPE_CHECKING:
@@ -30,6 +32,16 @@ def main(
     """
     argv = sys.argv[1:] if argv is None else argv
     environ = os.environ if environ is None else environ
+    try:
+        streams.open_missing()
+        return _run(argv, download, environ)
+    except KeyboardInterrupt:
+        # Where work is under way, signals have handlers; this one came before, or after.
+        streams.Lines(sys.stderr).write(f"{PROGRAM}: interrupted by {signal.SIGINT.name}")
+        return 128 + signal.SIGINT
+
+
+def _run(argv: Sequence[str], download: Download | None, environ: Mapping[str, str]) -> int:
     try:
         if argv[:1] == ["demo"]:
             from asyncdl.cli import demo  # noqa: PLC0415

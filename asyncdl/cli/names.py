@@ -58,12 +58,14 @@ def _is_unsafe(letter: str) -> bool:
 def refuse_clashes(names: list[str]) -> None:
     """Make sure that no two files, finished or unfinished, would have one name.
 
+    Names that differ in their case alone are one on macOS and Windows, and on some file systems of Linux.
+
     Raises:
         OptionsError: two would.
     """
     taken: set[str] = set()
     for name in names:
-        both = {name, name + PART_SUFFIX}
+        both = {name.casefold(), (name + PART_SUFFIX).casefold()}
         if both & taken:
             msg = f"two URLs would be written to the same file, {name}"
             raise OptionsError(msg, hint="download them one at a time and name each with -o")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+import os
 import sys
 from typing import TYPE_CHECKING, Protocol
 
@@ -54,10 +55,16 @@ def run(asked: Settings, download: Download | None = None) -> int:
         display.close()
         display.interrupted(number)
 
+    def aborted() -> None:
+        # It runs in a session of its own, where a Ctrl-C at the terminal does not reach it.
+        if command := sys.modules.get("asyncdl.sources.command"):
+            command.kill_running()
+        display.close()
+
     try:
         with _log_notes(display):
             return signals.run_interruptible(
-                lambda: _run(asked, display, download), on_interrupt=interrupted, on_abort=display.close
+                lambda: _run(asked, display, download), on_interrupt=interrupted, on_abort=aborted
             )
     finally:
         display.close()
@@ -66,12 +73,12 @@ def run(asked: Settings, download: Download | None = None) -> int:
 def choose_display(
     errors: TextIO, *, output: TextIO | None = None, json: bool = False, quiet: bool = False, verbose: int = 0
 ) -> Display:
-    """JSON if asked for; a bar on a terminal, if rich is installed; else plain lines."""
+    """JSON if asked for; a bar on a terminal that can draw one, if rich is installed; else plain lines."""
     if json and output is not None:
         return JsonDisplay(output, errors, verbose=verbose, quiet=quiet)
     if quiet:
         return Display(errors)
-    if errors.isatty():
+    if errors.isatty() and os.environ.get("TERM") not in {"dumb", "unknown"}:
         # rich comes with the extra `cli`, and its import takes longer than all the rest of this command.
         with contextlib.suppress(ImportError):
             from asyncdl.cli.bar import BarDisplay  # noqa: PLC0415
@@ -96,6 +103,7 @@ async def _run(asked: Settings, display: Display, download: Download | None) -> 
         display.failed(None, error)
         return exit_codes.of_error(error)
     codes = []
+    display.several = len(planned) > 1
     for job in planned:
         call = functools.partial(
             download,

@@ -57,7 +57,7 @@ VALUE_OPTIONS: Final = (
         flags=("-o", "--output"),
         read=values.some_text,
         metavar="FILE",
-        help="write to FILE (within --dir); default: the last part of the URL's path",
+        help="write to FILE, which --dir goes before unless it is absolute; default: the last part of the URL's path",
         in_environment=False,
     ),
     ValueOption(

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first cancels the work and lets it clean up, the second ends the process at once."""
+"""Ctrl-C, SIGTERM and SIGHUP: the first cancels the work and lets it clean up, the second ends the process at once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from types import FrameType
 
-_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+#: Windows has no SIGHUP.
+_SIGNALS: Final = tuple(
+    signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGHUP") if name in signal.Signals.__members__
+)
+
+
+def _watched() -> tuple[signal.Signals, ...]:
+    """All of them; but under nohup, which is there to have SIGHUP ignored, not that one."""
+    return tuple(
+        number for number in _SIGNALS if number.name != "SIGHUP" or signal.getsignal(number) is not signal.SIG_IGN
+    )
 
 
 def run_interruptible(
@@ -31,8 +41,8 @@ def run_interruptible(
         on_interrupt: called when everything has been cleaned up after a first signal.
         on_abort: called just before the process ends on a second one; must be quick.
     """
-    watch = _Watch(on_abort)
-    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    before = {number: signal.getsignal(number) for number in _watched()}
+    watch = _Watch(tuple(before), on_abort)
     try:
         with asyncio.Runner() as runner:
             code = runner.run(watch.over(main))
@@ -55,7 +65,8 @@ def run_interruptible(
 
 
 class _Watch:
-    def __init__(self, on_abort: Callable[[], None]) -> None:
+    def __init__(self, signals: tuple[signal.Signals, ...], on_abort: Callable[[], None]) -> None:
+        self._signals = signals
         self.received: signal.Signals | None = None
         self._on_abort = on_abort
 
@@ -64,7 +75,7 @@ class _Watch:
         task = asyncio.current_task()
         # Not on Windows, and not outside the main thread.
         with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
-            for number in _SIGNALS:
+            for number in self._signals:
                 loop.add_signal_handler(number, self._first, number, loop, task)
         return await main()
 
@@ -73,7 +84,7 @@ class _Watch:
             # Both signals arrived before the loop looked.
             self._abort(number, None)
         self.received = number
-        for each in _SIGNALS:
+        for each in self._signals:
             # From here on by the interpreter itself: a second signal works even while the loop is stuck or closing.
             loop.remove_signal_handler(each)
             signal.signal(each, self._abort)

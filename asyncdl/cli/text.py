@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import traceback
 from typing import TYPE_CHECKING, Final
 
 from asyncdl.errors import AsyncdlError
 from asyncdl.model import Outcome, Phase
 from asyncdl.rules.redaction import redact_text
+from asyncdl.sources.terminal import without_escapes
 
 if TYPE_CHECKING:
     from asyncdl.model import Progress, Result
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 PROGRAM: Final = "asyncdl"
 _UNITS: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _STEP: Final = 1024
-#: A terminal's control sequence (ECMA-48 section 5.4); its last letter would pass for part of a URL's scheme.
-_ESCAPE: Final = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 
 
 def clean(text: str) -> str:
@@ -27,7 +25,7 @@ def clean(text: str) -> str:
 
 def redacted(text: str) -> str:
     """`clean`, and without signed queries, tokens and passwords."""
-    return clean(redact_text(_ESCAPE.sub(" ", text)))
+    return clean(redact_text(without_escapes(text)))
 
 
 def human_size(number: float) -> str:
@@ -118,13 +116,14 @@ def code_of(error: BaseException) -> str:
     return error.code if isinstance(error, AsyncdlError) else "internal"
 
 
-def error_lines(error: BaseException, *, with_traceback: bool = False) -> list[str]:
-    """The lines on standard error for an error that ended something."""
+def error_lines(error: BaseException, *, about: str | None = None, with_traceback: bool = False) -> list[str]:
+    """The lines on standard error for an error that ended something; `about` says what, where that is a question."""
     lines = []
     if with_traceback:
-        whole = redact_text(_ESCAPE.sub(" ", "".join(traceback.format_exception(error))))
+        whole = redact_text(without_escapes("".join(traceback.format_exception(error))))
         lines += [clean(line) for line in whole.splitlines()]
-    lines.append(f"{PROGRAM}: error: {message_of(error)}")
+    subject = f"{clean(about)}: " if about else ""
+    lines.append(f"{PROGRAM}: error: {subject}{message_of(error)}")
     if hint := hint_of(error):
         lines.append(f"hint: {hint}")
     return lines

@@ -20,9 +20,11 @@ from yarl import URL
 
 from asyncdl._version import __version__
 from asyncdl.edge.environment import check_proxy, proxy_for, trust_store
+from asyncdl.edge.stream import StreamBody
 from asyncdl.edge.transport import Body, Response
+from asyncdl.edge.waits import Bound, is_cancelled
 from asyncdl.errors import ConnectError, OptionsError, ResponseMismatchError, StallError, TransferError
-from asyncdl.model import Chunk, HeaderPairs, Headers, SignedUrl
+from asyncdl.model import HeaderPairs, Headers, SignedUrl
 from asyncdl.options import Options, Timeouts
 from asyncdl.rules.fields import merge_fields, take_userinfo
 from asyncdl.rules.ranges import range_header
@@ -69,8 +71,8 @@ class AiohttpTransport:
         )
 
     async def _start_response_timeout(self, _session: object, trace: SimpleNamespace, _params: object) -> None:
-        bound: Callable[[], asyncio.Timeout] = trace.trace_request_ctx
-        bound().reschedule(asyncio.get_running_loop().time() + self._timeouts.response)
+        bound: Callable[[], Bound] = trace.trace_request_ctx
+        bound().set(self._timeouts.response)
 
     @property
     def connection_limit(self) -> int | None:
@@ -120,7 +122,7 @@ class AiohttpTransport:
             # Once left, an origin is not come back to: who controls a redirect must not choose where headers go.
             stayed = stayed and origin_of(target) == first
             given = (url.headers, headers if first == home else (), basic) if stayed else ()
-            raw = await self._request(target, merge_fields(*given, own), stranger=not stayed)
+            raw = await self._request(target, merge_fields(*given, own), stranger=not stayed or first != home)
             location = raw.headers.get("Location")
             if raw.status not in _REDIRECTS or location is None:
                 return raw, trail, values
@@ -137,9 +139,9 @@ class AiohttpTransport:
         context = None if self._given and self._options.ca_file is None else await self._context(url)
         fault: TransferError
         # In a session of ours the second half begins anew when the request has been sent.
-        bound = asyncio.timeout(self._timeouts.connect + self._timeouts.response)
+        bound = Bound(self._timeouts.connect + self._timeouts.response)
         try:
-            async with bound:
+            async with bound.timeout:
                 return await session.get(
                     URL(url, encoded=True),
                     headers=fields,
@@ -153,11 +155,19 @@ class AiohttpTransport:
                     proxy=proxy,
                     ssl=True if context is None else context,
                 )
+        except asyncio.CancelledError:
+            if is_cancelled():
+                raise
+            # Who closes a session cancels what waits for its connections: let through, it would end this task in
+            # silence, and the download would wait for it.
+            fault = ConnectError("the wait for a connection was called off", retryable=True)
         except Exception as error:  # noqa: BLE001  # whatever a library raises may name the URL, and not all is ClientError
-            if bound.expired():
+            if bound.timeout.expired():
                 fault = StallError(f"no response headers within {self._timeouts.response:g} s", retryable=True)
             else:
                 fault = translate(error)
+        finally:
+            bound.cancel()
         # Raised out here so that no exception with a URL inside hangs on to it as its context.
         raise fault
 
@@ -170,13 +180,13 @@ class AiohttpTransport:
             return session
         if self._stranger is None:
             # The caller's session may hold headers, cookies and credentials of its own: its connections are used
-            # on a foreign origin, and nothing else of it.
+            # on a foreign origin, wherever that was named, and nothing else of it.
             self._stranger = self._open_session(session.connector)
         return self._stranger
 
     async def _context(self, url: str) -> ssl.SSLContext | None:
-        if not url.startswith("https:"):
-            return None
+        if not url.startswith("https:") and self._options.ca_file is None:
+            return None  # a file that was asked for is read all the same: a mistake in its name shows at once
         # One for all: aiohttp reuses a connection only under the context it was made with.
         async with self._loading:
             if self._ssl is None:
@@ -232,7 +242,7 @@ class _AiohttpResponse:
         return Headers(self._raw.headers.items())
 
     def body(self, start: int, stop: int | None) -> Body:
-        return _StreamBody(self._raw.content, start, stop, self._chunk_size)
+        return StreamBody(self._raw.content, start, stop, self._chunk_size, translate)
 
     async def excerpt(self, limit: int) -> bytes:
         words = bytearray()
@@ -243,55 +253,6 @@ class _AiohttpResponse:
         except Exception:  # noqa: BLE001, S110  # half an explanation is better than none
             pass
         return bytes(words[:limit])
-
-
-class _StreamBody:
-    """The plain path: aiohttp's stream reader, whatever pieces it has."""
-
-    def __init__(self, stream: aiohttp.StreamReader, start: int, stop: int | None, chunk_size: int) -> None:
-        self._stream, self._position, self._stop, self._chunk_size = stream, start, stop, chunk_size
-        self._pending = memoryview(b"")
-        self._fault: TransferError | None = None
-        self.received = 0
-
-    async def receive(self) -> Chunk | None:
-        if self._position == self._stop:
-            return None
-        if not self._pending:
-            data = await self._read()
-            if not data:
-                return None
-            self.received += len(data)
-            self._pending = memoryview(data)
-        room = self._chunk_size if self._stop is None else min(self._chunk_size, self._stop - self._position)
-        chunk = Chunk(self._position, self._pending[:room])
-        self._pending = self._pending[room:]
-        self._position = chunk.stop
-        return chunk
-
-    async def _read(self) -> bytes:
-        if self._fault is None:
-            try:
-                data = await self._next_piece()
-            except Exception as error:  # noqa: BLE001  # RuntimeError, and the parser's own, are among them
-                self._fault = translate(error)
-                data = self._salvage()
-            if data or (self._stop is None and self._fault is None):
-                return data
-        raise self._fault or ConnectError("the connection ended before the body did", retryable=True)
-
-    async def _next_piece(self) -> bytes:
-        """One buffer as it came off the socket: `readany` would join, and so copy, all there are."""
-        ends_chunk = True
-        data = b""
-        while ends_chunk and not data:  # the end of a chunk of chunked coding comes as an empty piece
-            data, ends_chunk = await self._stream.readchunk()
-        return data
-
-    def _salvage(self) -> bytes:
-        """What had arrived when the connection broke: aiohttp's reader raises first and forgets it."""
-        rest = getattr(self._stream, "_read_nowait", None)
-        return b"" if rest is None else rest(-1)
 
 
 def translate(error: Exception) -> TransferError:

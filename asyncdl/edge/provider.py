@@ -6,18 +6,20 @@ Rule: what a provider raises reaches the caller in its own words, less every sec
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import contextvars
 import inspect
+import threading
 from collections.abc import Awaitable, Callable, Iterator
-from typing import TypeAlias
-
-import anyio
-import anyio.to_thread
+from typing import TypeAlias, TypeVar
 
 from asyncdl.edge.clock import Clock
+from asyncdl.edge.waits import is_cancelled
 from asyncdl.errors import AsyncdlError, RefreshError
 from asyncdl.model import SignedUrl, SyncUrlProvider, UrlProvider
 from asyncdl.rules.redaction import redact_text
 
+T = TypeVar("T")
 Provider: TypeAlias = UrlProvider | SyncUrlProvider
 
 #: Seconds before a provider that raised is asked once more.
@@ -52,8 +54,7 @@ async def _call(provider: Provider, rejected: SignedUrl | None) -> object:
     try:
         return await _answer(provider, rejected)
     except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
+        if is_cancelled():
             raise
         # Something the provider waited for was cancelled, and nobody cancelled us: let through, it would end this
         # task in silence, and the download would wait for it.
@@ -63,12 +64,31 @@ async def _call(provider: Provider, rejected: SignedUrl | None) -> object:
 async def _answer(provider: Provider, rejected: SignedUrl | None) -> object:
     if inspect.iscoroutinefunction(provider) or inspect.iscoroutinefunction(getattr(provider, "__call__", None)):  # noqa: B004
         return await provider(rejected)  # type: ignore[misc]
-    # A plain function may block for as long as it likes: not on the loop, and not past the deadline.
-    sealed = await anyio.to_thread.run_sync(
-        _sealed, provider, rejected, abandon_on_cancel=True, limiter=anyio.CapacityLimiter(1)
-    )
-    answer = sealed()
+    answer = (await _in_daemon(lambda: _sealed(provider, rejected)))()
     return await answer if isinstance(answer, Awaitable) else answer
+
+
+async def _in_daemon(call: Callable[[], T]) -> T:
+    """Run a call, which must not raise, in a thread of its own.
+
+    A plain function may block for as long as it likes: not on the loop, not past the deadline, and, for which a pool's
+    threads are no good, not when the process wants to end.
+    """
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
+
+    def deliver(outcome: T) -> None:
+        if not done.done():
+            done.set_result(outcome)
+
+    def work() -> None:
+        outcome = call()
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(deliver, outcome)
+
+    context = contextvars.copy_context()
+    threading.Thread(target=context.run, args=(work,), name="asyncdl URL provider", daemon=True).start()
+    return await done
 
 
 def _sealed(provider: Callable[[SignedUrl | None], object], rejected: SignedUrl | None) -> Callable[[], object]:
@@ -78,7 +98,7 @@ def _sealed(provider: Callable[[SignedUrl | None], object], rejected: SignedUrl 
     """
     try:
         answer = provider(rejected)
-    except Exception as error:  # noqa: BLE001  # a stranger's code
+    except BaseException as error:  # noqa: BLE001  # a stranger's code; it is raised where it is waited for
         fault = error
 
         def fail() -> object:

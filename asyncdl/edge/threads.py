@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeVar
 
 import anyio
@@ -19,6 +20,14 @@ T = TypeVar("T")
 
 #: Seconds a cancelled task waits for the blocking call that is under way.
 GRACE = 2.0
+
+
+@dataclass(slots=True)
+class _Turn:
+    """One call: either its thread begins it, or it is called off before that."""
+
+    begun: bool = False
+    called_off: bool = False
 
 
 class Worker:
@@ -39,22 +48,39 @@ class Worker:
         """The result of `call`. A cancellation is raised after the call has ended, or after `GRACE` seconds."""
         with self._lock:
             self._running += 1
-        running = asyncio.ensure_future(anyio.to_thread.run_sync(self._guarded, call, limiter=self._limiter))
+        turn = _Turn()
+        running = asyncio.ensure_future(anyio.to_thread.run_sync(self._guarded, call, turn, limiter=self._limiter))
+        running.add_done_callback(lambda _: self._call_off(turn))
         try:
             return await asyncio.shield(running)
         except asyncio.CancelledError:
             await _outwait(running)
             raise
 
-    def _guarded(self, call: Callable[[], T]) -> T:
+    def _guarded(self, call: Callable[[], T], turn: _Turn) -> T:
+        with self._lock:
+            if turn.called_off:
+                raise RuntimeError("nobody waits for this call any more")
+            turn.begun = True
         try:
             return call()
         finally:
-            with self._lock:
-                self._running -= 1
-                last = self._closed and not self._running
-            if last:
-                self._release()
+            self._end()
+
+    def _call_off(self, turn: _Turn) -> None:
+        """A loop that ends cancels what waits for a thread, sometimes before the thread has begun."""
+        with self._lock:
+            if turn.begun:
+                return
+            turn.called_off = True
+        self._end()
+
+    def _end(self) -> None:
+        with self._lock:
+            self._running -= 1
+            last = self._closed and not self._running
+        if last:
+            self._release()
 
     def close(self) -> None:
         """Release now if no call is running, else when the last one ends. Closing again does nothing."""

@@ -19,7 +19,9 @@ LARGEST_DEFAULT_PART = 64 * MIB
 PARTS_PER_CONNECTION = 4
 
 
-def choose_part_size(size: int, *, connections: int, wanted: int | None = None) -> int:
+def choose_part_size(
+    size: int, *, connections: int, wanted: int | None = None, most_parts: int = MAX_PARTS
+) -> int:
     """Bytes per part for an object of `size` bytes: `wanted`, or a default; larger where 10,000 parts would not do.
 
     A grown part size is the smallest multiple of 4096 with which at most 10,000 parts cover the object.
@@ -28,9 +30,9 @@ def choose_part_size(size: int, *, connections: int, wanted: int | None = None) 
         share = size // (connections * PARTS_PER_CONNECTION)
         share -= share % PART_SIZE_STEP
         wanted = min(max(share, SMALLEST_DEFAULT_PART), LARGEST_DEFAULT_PART)
-    if wanted * MAX_PARTS >= size:
+    if wanted * most_parts >= size:
         return wanted
-    return -(-size // (MAX_PARTS * PART_SIZE_STEP)) * PART_SIZE_STEP
+    return -(-size // (most_parts * PART_SIZE_STEP)) * PART_SIZE_STEP
 
 
 @dataclass(slots=True)

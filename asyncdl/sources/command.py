@@ -11,12 +11,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import re
 import signal
 from typing import TYPE_CHECKING, Final
 
 from asyncdl.errors import OptionsError, RefreshError
 from asyncdl.rules.redaction import redact_text
+from asyncdl.sources.terminal import without_escapes
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
@@ -31,8 +31,8 @@ _REAP: Final = 5.0
 #: Of standard error, this much is quoted in the message.
 _TAIL_LINES: Final = 3
 _TAIL_CHARACTERS: Final = 400
-#: A terminal's control sequence (ECMA-48 section 5.4), as programs print colours with.
-_ESCAPE: Final = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
+#: The commands under way, for `kill_running`.
+_running: Final[set[Process]] = set()
 
 
 class CommandSource:
@@ -73,6 +73,7 @@ class CommandSource:
             RefreshError: the command could not be run, failed, printed nothing or too much, or took too long.
         """
         process = await self._spawn()
+        _running.add(process)
         ended = False
         try:
             async with asyncio.timeout(self._timeout):
@@ -84,9 +85,12 @@ class CommandSource:
             msg = f"the refresh command did not end within {self._timeout:g} s"
             raise RefreshError(msg, hint="run it by hand; give it more time with a longer refresh timeout") from None
         finally:
-            if not ended:
-                _kill_group(process)
-                await _reap(process)
+            try:
+                if not ended:
+                    _kill_group(process)
+                    await _reap(process)
+            finally:
+                _running.discard(process)
         if output is None or errors is None:
             msg = f"the refresh command printed more than {MOST_OUTPUT // 1024} KiB and was stopped"
             raise RefreshError(msg, hint="it must print a URL and nothing else")
@@ -113,6 +117,12 @@ class CommandSource:
         except (OSError, ValueError) as error:
             msg = "the refresh command could not be started"
             raise RefreshError(msg) from error
+
+
+def kill_running() -> None:
+    """Kill every command under way, with all it started: for a process that is about to end without cleaning up."""
+    for process in tuple(_running):
+        _kill_group(process)
 
 
 async def _read(process: Process, stream: asyncio.StreamReader | None) -> bytes | None:
@@ -168,7 +178,7 @@ def _first_line(status: int | None, output: bytes, errors: bytes, rejected: Sign
 
 def _tail(errors: bytes, *secrets_from: str) -> str:
     # Redaction comes before cutting: half a signed URL is not recognised as one.
-    text = redact_text(_ESCAPE.sub(" ", errors.decode(errors="replace")), *secrets_from)
+    text = redact_text(without_escapes(errors.decode(errors="replace")), *secrets_from)
     lines = [line.strip() for line in text.splitlines() if line.strip()][-_TAIL_LINES:]
     words = "".join(letter if letter.isprintable() else " " for letter in " | ".join(lines))
     if len(words) > _TAIL_CHARACTERS:

@@ -13,12 +13,14 @@ import argparse
 import asyncio
 import contextlib
 import json
+import math
 import os
+import re
 import signal
 import sys
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from asyncdl.errors import AsyncdlError, ConnectError
@@ -29,7 +31,7 @@ from asyncdl.testing.response import Response, plain
 from asyncdl.testing.skins import SKINS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from asyncdl.testing.connection import RequestHead
 
@@ -39,6 +41,11 @@ _CONTROL: Final = 5.0
 _END: Final = 5.0
 #: Seconds between two looks at whether the parent still lives.
 _PARENT_POLL: Final = 0.5
+#: Seconds; further from now a date has no four-digit year that every platform can write.
+_YEARS: Final = 1e9
+#: Bytes per second: one in twelve days, and more than any memory moves.
+_SLOWEST: Final = 1e-6
+_FASTEST: Final = 1e15
 _UNITS: Final = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
@@ -159,6 +166,8 @@ async def origin_process(
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
+        # Ctrl-C at a terminal is for the parent, which ends this one as well.
+        start_new_session=True,
     )
     try:
         line = await _first_line(process)
@@ -191,18 +200,75 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until standard input closes, the parent dies, or SIGINT or SIGTERM comes; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m asyncdl.testing", description=__doc__.splitlines()[0])
-    parser.add_argument("--size", type=parse_size, default=1 << 30, help="of the object: bytes, or 64K, 1M, 5T")
-    parser.add_argument("--path", default="/object")
-    parser.add_argument("--ttl", type=float, default=3600.0, help="seconds a URL lives if not asked otherwise")
-    parser.add_argument("--rate", type=float, default=None, help="bytes per second each connection gets")
-    parser.add_argument("--latency", type=float, default=0.0, help="seconds before every response")
+    parser = _Parser(prog="python -m asyncdl.testing", description=__doc__.splitlines()[0])
+    parser.add_argument("--size", type=_size, default=1 << 30, help="of the object: bytes, or 64K, 1M, 5T")
+    parser.add_argument("--path", type=_path, default="/object")
+    parser.add_argument(
+        "--ttl", type=_bounded(-_YEARS, _YEARS), default=3600.0, help="seconds a URL lives if not asked otherwise"
+    )
+    parser.add_argument(
+        "--rate", type=_bounded(_SLOWEST, _FASTEST), default=None, help="bytes per second each connection gets"
+    )
+    parser.add_argument("--latency", type=_bounded(0.0, _YEARS), default=0.0, help="seconds before every response")
     parser.add_argument("--seed", type=int, default=1, help="of the object's content")
     parser.add_argument("--skin", choices=list(SKINS), default="s3v4", help="provider whose URLs are imitated")
-    parser.add_argument("--port", type=int, default=0)
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_serve(parser.parse_args(arguments)))
+    parser.add_argument("--port", type=_port, default=0)
+    options = parser.parse_args(arguments)
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            asyncio.run(_serve(options))
+    except _PortError as error:
+        parser.error(f"argument --port: {error}")
     return 0
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One line, without the whole usage above it."""
+        self.exit(2, f"{self.prog}: error: {message}\n")
+
+
+class _PortError(Exception):
+    """The port cannot be listened on; the message says why."""
+
+
+def _size(text: str) -> int:
+    try:
+        number = parse_size(text)
+    except ValueError:
+        number = -1
+    if not 0 <= number < 1 << 63:
+        msg = "must be bytes, or a whole number with K, M, G or T, of at least 0 and less than 2**63"
+        raise argparse.ArgumentTypeError(msg)
+    return number
+
+
+def _path(text: str) -> str:
+    if not re.fullmatch(r"/[!-~]*", text) or "?" in text or "#" in text:
+        msg = "must begin with a slash, and be percent-encoded without a query"
+        raise argparse.ArgumentTypeError(msg)
+    return text
+
+
+def _port(text: str) -> int:
+    if not re.fullmatch("[0-9]{1,5}", text) or int(text) > 65535:  # RFC 9293 section 3.1: 16 bits
+        msg = "must be a whole number from 0 to 65535"
+        raise argparse.ArgumentTypeError(msg)
+    return int(text)
+
+
+def _bounded(least: float, most: float) -> Callable[[str], float]:
+    def read(text: str) -> float:
+        try:
+            number = float(text)
+        except ValueError:
+            number = math.nan
+        if not least <= number <= most:
+            msg = f"must be a number from {least:g} to {most:g}"
+            raise argparse.ArgumentTypeError(msg)
+        return number
+
+    return read
 
 
 def parse_size(text: str) -> int:
@@ -221,7 +287,12 @@ async def _serve(options: argparse.Namespace) -> None:
     origin = _ControlledOrigin(seed=options.seed, port=options.port, rate=options.rate, latency=options.latency)
     origin.ttl, origin.skin = options.ttl, options.skin
     origin.add(options.path, options.size)
-    async with origin:
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(origin)
+        except OSError as error:
+            msg = f"{origin.host}:{options.port} cannot be listened on: {os.strerror(error.errno or 0)}"
+            raise _PortError(msg) from error
         line = {"url": origin.base_url, "path": options.path, "size": options.size, "seed": options.seed}
         print(json.dumps(line), flush=True)  # noqa: T201  # the one line promised
         await _no_longer_wanted(parent)

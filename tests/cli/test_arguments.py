@@ -83,6 +83,7 @@ def test_a_bad_variable_is_named(option: object) -> None:
         [_URL, "--token=hunter2secret"],
         [_URL, "-Zhunter2secret"],
         [_URL, "--conn", "3"],
+        [_URL, "--json=hunter2secret"],
         [_URL, "-q", "-v"],
         [f"ftp://user:hunter2secret@{_URL}"],
         [f"{_URL} "],

@@ -74,7 +74,7 @@ def test_hundred_percent_means_all() -> None:
 
 
 def test_plain_lines() -> None:
-    """A line every five seconds, one at the end, none on failure."""
+    """A line every five seconds, and at the end none but the summary."""
     out, now = io.StringIO(), [0.0]
     display = PlainDisplay(out, clock=lambda: now[0])
     display.started(_JOB)
@@ -88,7 +88,6 @@ def test_plain_lines() -> None:
     assert [
         "[red]a.bin: 4.9 KiB of 4.0 MiB (0 %), 2.0 MiB/s, 1:30 to go",
         "[red]a.bin: 9.8 KiB of 4.0 MiB (0 %), 2.0 MiB/s, 1:30 to go, 1 refresh, 1 retry",
-        "[red]a.bin: 4.0 MiB of 4.0 MiB (100 %), 2.0 MiB/s",
         "dir/a.bin: 4.0 MiB in 2.0 s, 2.0 MiB/s, 5 requests, 1 retry, 0 refreshes",
     ] == out.getvalue().splitlines()
 
@@ -103,6 +102,20 @@ def test_skipped() -> None:
     line = text.summary_line(Result(path=Path("a"), outcome=Outcome.SKIPPED, size=3, elapsed=0.0))
 
     assert "a: 3 B, is there already, skipped" == line
+
+
+def test_a_skipped_file_shows_no_progress() -> None:
+    """It is there, and 0 % of it has been downloaded: only the first of these is said."""
+    plain, events, (bar, drawn) = io.StringIO(), io.StringIO(), _bar(140)
+    skipped = Result(path=Path("dir/a.bin"), outcome=Outcome.SKIPPED, size=3, elapsed=0.0)
+    for display in (PlainDisplay(plain), JsonDisplay(events, io.StringIO()), bar):
+        display.started(_JOB)
+        display.progressed(_JOB, _progress(0, phase=Phase.FINISHED))
+        display.finished(_JOB, skipped)
+
+    assert "dir/a.bin: 3 B, is there already, skipped\n" == plain.getvalue()
+    assert ["start", "finished"] == [json.loads(line)["event"] for line in events.getvalue().splitlines()]
+    assert " %" not in drawn.getvalue()
 
 
 def test_errors_are_one_line_and_a_hint() -> None:
@@ -210,18 +223,49 @@ def test_bar_makes_room_for_errors() -> None:
     assert 2 == out.getvalue().count("asyncdl: error: " + "x" * 200 + " [bold]\n")
 
 
+class _GoneTerminal(io.StringIO):
+    gone = False
+
+    def write(self, text: str) -> int:
+        if self.gone:
+            raise OSError(5, "Input/output error")
+        return super().write(text)
+
+
+def test_bar_on_a_terminal_that_is_closed() -> None:
+    """It draws nothing any more, and disturbs nobody."""
+    out = _GoneTerminal()
+    display = BarDisplay(out, console=Console(file=out, force_terminal=True, width=80, color_system=None))
+    display.started(_JOB)
+    out.gone = True
+    display.progressed(_JOB, _progress(_MIB))
+    display.finished(_JOB, _RESULT)
+    display.started(_JOB)
+    display.failed(_JOB, ConnectError("x"))
+    display.interrupted(signal.SIGTERM)
+
+    assert "x" not in out.getvalue().partition("a.bin")[2].replace("\x1b", "")
+
+
 class _Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
 
 
 def test_choice(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A bar on a terminal only, lines there too if rich is missing, JSON and silence on request."""
+    """A bar on a terminal only, lines there too if it is dumb or rich is missing, JSON and silence on request."""
+    monkeypatch.setenv("TERM", "xterm")
+
     assert PlainDisplay is type(choose_display(io.StringIO()))
     assert BarDisplay is type(choose_display(_Terminal()))
     assert JsonDisplay is type(choose_display(_Terminal(), output=io.StringIO(), json=True))
     assert Display is type(choose_display(_Terminal(), quiet=True))
 
+    monkeypatch.setenv("TERM", "dumb")
+
+    assert PlainDisplay is type(choose_display(_Terminal()))
+
+    monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setitem(sys.modules, "rich.console", None)
     monkeypatch.delitem(sys.modules, "asyncdl.cli.bar")
 

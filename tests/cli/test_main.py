@@ -84,6 +84,21 @@ def test_a_fault_of_our_own_is_told_without_a_traceback(capsys: pytest.CaptureFi
 
 
 @pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        (["https://host/a", "https://host/b", "-d", "dir"], "asyncdl: error: dir/b: lost\n"),
+        (["https://host/b", "-d", "dir"], "asyncdl: error: lost\n"),
+    ],
+)
+def test_an_error_names_its_file(argv: list[str], expected: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where there are several; with one there is no question."""
+    ends = [None, ConnectError("lost")][-len(argv) + 2 :]
+    main([*argv, "-q"], download=_Engine(*ends), environ={})
+
+    assert expected == capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     "argv", [["https://host/a", "https://other/a"], ["https://host/"], ["https://host/a", "https://h/.."]]
 )
 def test_names_are_settled_before_anything_starts(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -139,9 +154,9 @@ def test_refresh_command(argv: list[str], name: str, urls: list[str], tmp_path: 
     ("argv", "expected", "words"),
     [
         (["--refresh-command", "exit 3"], 4, "failed with exit status 3"),
-        (["--refresh-command", "sleep 100", "--refresh-timeout", "0.2"], 4, "did not end within 0.2 s"),
+        (["--refresh-command", "sleep 100", "--refresh-timeout", "0.2"], 4, "no answer within 0.2 s"),
         (["--refresh-command", "sleep 100", "--max-time", "0.2"], 5, "before the deadline of 0.2 s"),
-        (["--refresh-command", "echo nonsense"], 2, "URL"),
+        (["--refresh-command", "echo nonsense"], 4, "the URL provider returned something unusable: "),
     ],
 )
 def test_refresh_command_fails(argv: list[str], expected: int, words: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -152,6 +167,27 @@ def test_refresh_command_fails(argv: list[str], expected: int, words: str, capsy
     said = capsys.readouterr()
     assert words in said.err
     assert expected == json.loads(said.out)["exit_code"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the command is for a POSIX shell")
+def test_refresh_command_fails_in_the_same_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whether it is asked for the file's name or by the engine."""
+    argv = ["--refresh-command", "echo nonsense", "-d", str(tmp_path)]
+    unnamed = main(argv, environ={}), capsys.readouterr().err
+    named = main([*argv, "-o", "a"], environ={}), capsys.readouterr().err
+
+    assert 4 == named[0]
+    assert named == unnamed
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the command is for a POSIX shell")
+def test_refresh_command_is_tried_again(tmp_path: Path) -> None:
+    """It may fail once, as it may when the engine asks."""
+    command = f"test -e {tmp_path}/ran || {{ touch {tmp_path}/ran; exit 1; }}; echo https://host/n.bin"
+    engine = _Engine()
+
+    assert 0 == main(["-q", "--refresh-command", command], download=engine, environ={})
+    assert ["n.bin"] == [dest.name for _, dest, _ in engine.asked]
 
 
 def test_verbose_says_what_goes_where(capsys: pytest.CaptureFixture[str]) -> None:

@@ -106,7 +106,9 @@ def test_ordinary_names_stay(name: str) -> None:
     assert name.rstrip(".") == made
 
 
-@pytest.mark.parametrize("names", [["a", "a"], ["a", "b", "a.part"], ["a.part", "a"]])
+@pytest.mark.parametrize(
+    "names", [["a", "a"], ["a", "b", "a.part"], ["a.part", "a"], ["a", "A"], ["Straße", "STRASSE.PART"]]
+)
 def test_clash(names: list[str]) -> None:
     """No file takes another's place, finished or not."""
     with pytest.raises(OptionsError):
@@ -115,4 +117,4 @@ def test_clash(names: list[str]) -> None:
 
 def test_no_clash() -> None:
     """Different names are no trouble."""
-    refuse_clashes(["a", "b", "A", "c.part"])
+    refuse_clashes(["a", "b", "ä", "c.part"])

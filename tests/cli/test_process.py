@@ -78,10 +78,11 @@ async def _line(process: asyncio.subprocess.Process) -> bytes:
 
 
 async def test_version_needs_nothing() -> None:
-    """It is printed without importing what only a display needs."""
+    """It is printed without importing what only a download or a display needs."""
     code = (
         "import sys\nfrom asyncdl.cli.main import main\ncode = main(['--version'])\n"
-        "print(code, [name for name in ('rich', 'asyncdl.testing') if name in sys.modules])"
+        "late = ('aiohttp', 'anyio', 'asyncio', 'rich', 'asyncdl.engine', 'asyncdl.testing')\n"
+        "print(code, [name for name in late if name in sys.modules])"
     )
     ended = await _end(await _start(program=("-c", code)))
 
@@ -200,23 +201,31 @@ async def test_refresh_command(origin: Origin, tmp_path: Path) -> None:
     assert content.first_difference(tmp_path / "model.bin") is None
 
 
+#: The tests may run under nohup themselves, and children inherit what is ignored.
+_WITHOUT_NOHUP = """
+import runpy, signal
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+runpy.run_module("asyncdl", run_name="__main__", alter_sys=True)
+"""
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX's")
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-async def test_one_signal(number: signal.Signals, code: int, origin: Origin, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+async def test_one_signal(number: str, code: int, origin: Origin, tmp_path: Path) -> None:
     """In the middle of a body that stalls: one line, one event, the code of the signal, no file that looks finished."""
     origin.add("/model.bin", _SIZE)
     origin.script(Fault(stall_after=100_000))
     url = origin.presign("/model.bin", ttl=60)
-    process = await _start(url, "--json", "-d", str(tmp_path))
+    process = await _start(url, "--json", "-d", str(tmp_path), program=("-c", _WITHOUT_NOHUP))
     said = await _line(process)
     async with asyncio.timeout(_WITHIN):
         await origin.ledger.until(lambda: origin.ledger.bytes_sent() >= 100_000)
-    process.send_signal(number)
+    process.send_signal(signal.Signals[number])
     ended = await _end(process, said)
 
     ended.assert_clean(url)
     assert code == ended.code
-    assert [f"asyncdl: interrupted by {number.name}"] == ended.err.splitlines()
+    assert [f"asyncdl: interrupted by {number}"] == ended.err.splitlines()
     assert ("failed", "interrupted", code) == tuple(ended.events[-1][key] for key in ("event", "code", "exit_code"))
     assert not (tmp_path / "model.bin").exists()
 

@@ -105,16 +105,22 @@ async def test_every_exception_in_a_body(
     assert SECRET not in words_of(caught.value)
 
 
-async def test_cancellation_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A cancellation goes through untouched."""
+@pytest.mark.parametrize("ours", [True, False], ids=["of our task", "of what it waited for"])
+async def test_cancellation(monkeypatch: pytest.MonkeyPatch, ours: bool) -> None:
+    """Our own goes through untouched; one that nobody asked for is a broken wait, or it would end a task in silence."""
 
     async def cancelled(*_: object, **__: object) -> None:
+        task = asyncio.current_task()
+        if ours and task is not None:
+            task.cancel()
+            await asyncio.sleep(0)
         raise asyncio.CancelledError
 
     monkeypatch.setattr(aiohttp.ClientSession, "_request", cancelled)
     async with transport() as over:
-        with pytest.raises(asyncio.CancelledError):
-            await ask(over, "http://host.test/f")
+        task = asyncio.create_task(ask(over, "http://host.test/f"))
+        with pytest.raises(asyncio.CancelledError if ours else ConnectError):
+            await task
 
 
 def test_cause_is_the_systems_own() -> None:

@@ -243,7 +243,7 @@ class TestSession:
         assert 1 == other.ledger.connections
 
     async def test_stays_itself_on_its_own_origin(self, origin: Origin) -> None:
-        """A redirect within the origin asked for changes nothing, home or not."""
+        """A redirect within the origin asked for changes nothing."""
         origin.add("/f", SIZE)
         origin.add("/f2", SIZE)
         origin.script(Fault(path="/f", redirect="/f2"))
@@ -251,9 +251,12 @@ class TestSession:
             aiohttp.ClientSession(headers={"X-Api-Key": "default"}) as session,
             transport(session=session) as over,
         ):
+            await ask(over, origin.url("/f"))
             await ask(over, origin.url("/f"), home="http://home.test/")
 
+        # Away from home, where a provider may lead, nothing of the session goes along.
         assert ["default", "default"] == origin.ledger.headers_seen("X-Api-Key")
+        assert 4 == len(origin.ledger.requests)
 
     async def test_cookie_set_abroad(self, origin: Origin, other: Origin) -> None:
         """A foreign origin's cookie does not get into the caller's jar."""

@@ -118,13 +118,12 @@ async def test_file_that_cannot_be_used(authority: trustme.CA, tmp_path: Path, k
     assert "cannot use the CA file" in str(caught.value)
 
 
-async def test_file_is_not_read_for_http(origin: Origin, tmp_path: Path) -> None:
-    """Nobody looks at certificates where there are none."""
+async def test_file_is_looked_at_for_http_too(origin: Origin, tmp_path: Path) -> None:
+    """A mistake in its name shows at once, not when a redirect leads to https."""
     origin.add("/f", SIZE)
     async with transport(ca_file=tmp_path / "missing") as over:
-        answer = await ask(over, origin.url("/f"))
-
-    assert CONTENT.read(0, 100) == answer.body
+        with pytest.raises(OptionsError, match="missing"):
+            await ask(over, origin.url("/f"))
 
 
 async def test_loaded_once(authority: trustme.CA, ca_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import asyncdl
-from asyncdl.testing import POISON, Fault, Origin
+from asyncdl.testing import POISON, Fault, Origin, poison
 from tests.support.flow import EAGER, KIB, PART, fetch, holds, small
 
 SIZE = 12 * PART + 999
@@ -392,3 +392,32 @@ async def test_body_shorter_than_the_declared_size(origin: Origin, tmp_path: Pat
 
     with pytest.raises(asyncdl.ConnectError, match="before the object did"):
         await fetch(origin.url("/object"), tmp_path / "file", size=5 * PART, retry=asyncdl.Retry(attempts=2, base=0))
+
+
+async def test_stream_that_is_shorter_the_second_time(tmp_path: Path) -> None:
+    """Without validators only the length tells that a stream that starts again is another object's."""
+    async with Origin(ranges=False) as origin:
+        origin.add("/object", 4 * PART)
+        body = origin.content("/object").read(0, PART)
+        chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n" % (2 * PART, 2 * body)
+        complete = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (PART, body)
+        origin.script(Fault(request=0, raw=chunked), Fault(raw=complete))
+
+        with pytest.raises(asyncdl.RemoteChangedError, match="shorter"):
+            await fetch(origin.url("/object"), tmp_path / "file")
+
+    assert not (tmp_path / "file").exists()
+
+
+@pytest.mark.parametrize("connections", [1, 4])
+async def test_part_that_is_longer_than_it_says(origin: Origin, tmp_path: Path, connections: int) -> None:
+    """A 206 in chunks that does not end where its Content-Range does is not that range: all of it comes again."""
+    content = origin.add("/object", 8 * PART, etag='"v1"')
+    head = f'HTTP/1.1 206 Partial Content\r\nETag: "v1"\r\nContent-Range: bytes {PART}-{2 * PART - 1}/{8 * PART}\r\n'
+    lie = b"%bTransfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (head.encode(), 2 * PART, poison(2 * PART))
+    origin.script(Fault(start=PART, times=1, raw=lie))
+
+    result = await fetch(origin.url("/object"), tmp_path / "file", options=small(connections))
+
+    assert holds(tmp_path / "file", content)
+    assert 1 == result.retries

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import socket
 import sys
 from pathlib import Path
 
+import psutil  # type: ignore[import-untyped]  # its stubs are a package of their own
 import pytest
 
 from asyncdl.errors import ConnectError
 from asyncdl.testing import origin_process
-from asyncdl.testing.process import parse_size
+from asyncdl.testing.process import main, parse_size
 from tests.support.rawclient import BOUND, ask
 
 ROOT = Path(__file__).parents[2]
@@ -62,6 +65,51 @@ async def test_the_process_ends_with_its_standard_input() -> None:
 
     assert 206 == reply.status
     assert (b"", 0) == (rest, process.returncode)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sessions are POSIX's")
+async def test_the_process_has_a_session_of_its_own() -> None:
+    """Ctrl-C at the parent's terminal does not reach it: the parent ends it, without a traceback."""
+    before = set(psutil.Process().children())
+    async with origin_process(size=1):
+        (child,) = set(psutil.Process().children()) - before
+
+        assert child.pid == os.getsid(child.pid)
+
+
+_TAKEN = "the port of a server that listens"
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("--size", "-1"),
+        ("--size", "many"),
+        ("--size", "9999999T"),
+        ("--rate", "-1"),
+        ("--rate", "0"),
+        ("--ttl", "nan"),
+        ("--latency", "-1"),
+        ("--port", "99999"),
+        ("--port", _TAKEN),
+        ("--path", "foo"),
+        ("--path", "/a?b"),
+        ("--skin", "none"),
+    ],
+)
+def test_usage_errors(option: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    """One line that names the option, and no traceback."""
+    name, value = option
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = str(server.getsockname()[1])
+        with pytest.raises(SystemExit) as caught:
+            main([f"{name}={port if value is _TAKEN else value}"])
+    said = capsys.readouterr()
+
+    assert (2, "") == (caught.value.code, said.out)
+    assert [f"python -m asyncdl.testing: error: argument {name}"] == [
+        line.rpartition(name)[0] + name for line in said.err.splitlines()
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,45 @@
+"""Waits told apart: a timeout that our own blocked loop does not bring on, a cancellation that nobody asked for."""
+
+from __future__ import annotations
+
+import asyncio
+
+#: Seconds by which a timer may be late before the loop counts as blocked, and the longest second chance after that.
+_LATE = 0.1
+_SECOND_CHANCE = 1.0
+
+
+class Bound:
+    """A timeout for the server's answer that a blocked loop of ours does not bring on: late, it rings once more."""
+
+    def __init__(self, seconds: float) -> None:
+        self.timeout = asyncio.timeout(None)
+        self._loop = asyncio.get_running_loop()
+        self._patient = True
+        self._due = self._loop.time() + seconds
+        self._timer = self._loop.call_at(self._due, self._ring)
+
+    def set(self, seconds: float) -> None:
+        """Ring `seconds` from now."""
+        self._timer.cancel()
+        self._due = self._loop.time() + seconds
+        self._timer = self._loop.call_at(self._due, self._ring)
+
+    def cancel(self) -> None:
+        """Never ring."""
+        self._timer.cancel()
+
+    def _ring(self) -> None:
+        late = self._loop.time() - self._due
+        if late > _LATE and self._patient:
+            # What arrived while the loop was blocked has not been looked at yet.
+            self._patient = False
+            self.set(min(late, _SECOND_CHANCE))
+        else:
+            self.timeout.reschedule(self._loop.time())
+
+
+def is_cancelled() -> bool:
+    """Whether somebody cancelled the running task; a CancelledError without that comes from what it waits for."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0

@@ -1,0 +1,14 @@
+"""Text that a program printed for a terminal, without its control sequences; pure."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+#: ECMA-48 section 5.4. The last letter of one would pass for part of a URL's scheme.
+_ESCAPE: Final = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
+
+
+def without_escapes(text: str) -> str:
+    """`text` with a blank in the place of each control sequence."""
+    return _ESCAPE.sub(" ", text)
