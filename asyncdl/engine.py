@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
@@ -66,29 +67,41 @@ async def download(
         StorageError: the disk or the destination; see its subclasses.
         DeadlineError: `timeouts.total` passed.
     """
+    if on_progress is not None and (not callable(on_progress) or inspect.iscoroutinefunction(on_progress)):
+        raise OptionsError("on_progress must be a plain function; asyncdl.ProgressStream() can be awaited")
     clock = Clock()
     reporter = Reporter(on_progress, clock)
-    deadline = None if timeouts.total is None else clock.monotonic() + timeouts.total
-    bound = asyncio.timeout(timeouts.total)
-    try:
-        with reporter.to_the_end():
+    with reporter.to_the_end():
+        _check_types(options, timeouts, retry, session)
+        deadline = None if timeouts.total is None else clock.monotonic() + timeouts.total
+        bound = asyncio.timeout(timeouts.total)
+        try:
             async with bound:
                 request = _request(source, dest, size, headers, if_exists)
                 async with _transport(options, timeouts, session) as transport:
                     return await FileDownload(
                         request, options, timeouts, retry, transport, clock=clock, deadline=deadline
                     ).run(reporter)
-    except TimeoutError as error:
-        if bound.expired() and not isinstance(error, DeadlineError):
-            raise DeadlineError(
-                f"not complete after {timeouts.total:g} s", hint="raise Timeouts.total (--max-time)"
-            ) from None
-        raise
+        except TimeoutError as error:
+            if bound.expired() and not isinstance(error, DeadlineError):
+                raise DeadlineError(
+                    f"not complete after {timeouts.total:g} s", hint="raise Timeouts.total (--max-time)"
+                ) from None
+            raise
 
 
 def run_download(source: Source, dest: AnyPath, **arguments: Any) -> Result:  # noqa: ANN401
     """`download` for callers without an event loop: same arguments, same result, same errors."""
     return anyio.run(partial(download, source, dest, **arguments))
+
+
+def _check_types(options: object, timeouts: object, retry: object, session: object) -> None:
+    wanted = {"options": (options, Options), "timeouts": (timeouts, Timeouts), "retry": (retry, Retry)}
+    for name, (value, kind) in wanted.items():
+        if not isinstance(value, kind):
+            raise OptionsError(f"{name} must be asyncdl.{kind.__name__}(...), not {type(value).__name__}")
+    if session is not None and not isinstance(session, Session):
+        raise OptionsError(f"session must be an aiohttp.ClientSession, not {type(session).__name__}")
 
 
 def _request(
@@ -102,8 +115,11 @@ def _request(
         raise OptionsError(f"size must be a whole number of bytes of at least 0, not {size!r}")
     if if_exists not in get_args(IfExists):
         raise OptionsError(f"if_exists must be one of {', '.join(get_args(IfExists))}, not {if_exists!r}")
-    path = Path(dest)
-    if "\0" in str(path) or not path.name:
+    try:
+        path = Path(dest)
+    except TypeError:
+        raise OptionsError(f"dest must be a path, not {type(dest).__name__}") from None
+    if "\0" in str(path) or not path.name or str(dest).endswith("/"):
         raise OptionsError("the destination is not the path of a file")
     return Request(source, path, size, check_headers(headers), if_exists)
 

@@ -602,7 +602,7 @@ class TestAnswersThatAreRefused:
     async def test_already_expired(self, answer: str | SignedUrl, why: Refusal) -> None:
         """A URL whose end has passed is tried, for a date may mean something else; refused, it is the provider's."""
         answers: list[str | SignedUrl] = [signed(0), answer]
-        urls = refresher(Signer(lambda number: answers[number]))  # type: ignore[arg-type,return-value]
+        urls = refresher(Signer(lambda number: answers[number]))
         urls.note_date(date())
         await refuse(urls, await urls.lease())
         lease = await urls.lease()

@@ -105,13 +105,14 @@ def test_nothing_is_offered_that_is_not_there(option: str) -> None:
 
 
 def test_help_names_every_variable(capsys: pytest.CaptureFixture[str]) -> None:
-    """The table in the help text is complete, and a broken environment does not prevent it."""
+    """The tables in the help text are complete, and a broken environment does not prevent it."""
     with pytest.raises(SystemExit) as caught:
         arguments.parse(["--help"], {"ASYNCDL_CONNECTIONS": "many"})
     shown = capsys.readouterr().out
 
     assert 0 == caught.value.code
     assert [] == [option.variable for option in VALUE_OPTIONS if option.variable and option.variable not in shown]
+    assert ["129", "130", "143"] == [line.split()[0] for line in shown.splitlines() if line.startswith("  1")]
 
 
 def test_settings_keep_secrets_out_of_repr() -> None:

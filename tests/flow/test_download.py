@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import stat
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 import asyncdl
@@ -66,6 +68,62 @@ async def test_known_size_saves_the_probe(origin: Origin, tmp_path: Path) -> Non
     requests = origin.ledger.requests
     assert 4 == len(requests)
     assert max(record.started for record in requests) < min(record.finished or 0 for record in requests)
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["size known", "size unknown"])
+async def test_slow_body_below_the_threshold_stays_on_one_connection(
+    origin: Origin, tmp_path: Path, known: bool
+) -> None:
+    """B1: no second connection while the first is still busy."""
+    content = origin.add("/object", 6 * PART)
+    origin.script(Fault(rate=16 * PART))
+
+    await fetch(
+        origin.url("/object"),
+        tmp_path / "file",
+        size=6 * PART if known else None,
+        options=small(8, parallel_threshold=10 * PART),
+    )
+
+    assert holds(tmp_path / "file", content)
+    assert 1 == origin.ledger.max_open
+
+
+async def test_coroutine_function_is_no_progress_callback(tmp_path: Path) -> None:
+    """It would never run."""
+
+    async def on_progress(progress: asyncdl.Progress) -> None:
+        raise AssertionError
+
+    with pytest.raises(asyncdl.OptionsError, match="plain function"):
+        await fetch("http://host/", tmp_path / "file", on_progress=on_progress)
+
+
+@pytest.mark.parametrize("dest", [1, b"x", None, "file/", "", "/"], ids=repr)
+async def test_destination_that_is_no_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dest: object) -> None:
+    """Neither an error of Python's nor a file of another name."""
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(asyncdl.OptionsError):
+        await fetch("http://host/", dest)
+
+    assert [] == os.listdir(tmp_path)
+
+
+async def test_session_closed_while_its_pool_is_full(origin: Origin, tmp_path: Path) -> None:
+    """Whoever closes the session cancels those who wait for its connections: an error, and no wait without end."""
+    origin.add("/busy", PART)
+    origin.add("/object", PART)
+    origin.script(Fault(path="/busy", stall_after=10))
+    session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1))
+    async with session.get(origin.url("/busy")):
+        task = asyncio.create_task(fetch(origin.url("/object"), tmp_path / "file", session=session))
+        while not session.connector or not session.connector._waiters:  # noqa: ASYNC110  # nobody announces a wait
+            await asyncio.sleep(0.005)
+        await session.close()
+
+        with pytest.raises(asyncdl.OptionsError, match="session is closed"):
+            await task
 
 
 async def test_nothing_but_get_is_ever_sent(origin: Origin, tmp_path: Path) -> None:
@@ -233,8 +291,6 @@ async def test_two_downloads_of_one_destination_do_not_mix(origin: Origin, tmp_p
         with pytest.raises(asyncdl.DestinationBusyError):
             await fetch(origin.url("/object"), tmp_path / "file")
 
-    import asyncio
-
     async with asyncio.TaskGroup() as group:
         group.create_task(fetch(origin.url("/object"), tmp_path / "file"))
         group.create_task(second())
@@ -254,8 +310,6 @@ async def test_leftover_part_file_is_replaced(origin: Origin, tmp_path: Path) ->
 
 async def test_given_session_is_used_and_left_open(origin: Origin, tmp_path: Path) -> None:
     """The caller's session carries the requests, with its headers, and stays the caller's."""
-    import aiohttp
-
     content = origin.add("/object", 8 * PART)
     async with aiohttp.ClientSession(headers={"X-Session": "mine"}) as session:
         result = await fetch(origin.url("/object"), tmp_path / "file", session=session)
@@ -282,6 +336,11 @@ def test_run_download_needs_no_loop(tmp_path: Path) -> None:
         ("http://host/a\0b", {}),
         (12, {}),
         (None, {}),
+        ("http://host/", {"options": None}),
+        ("http://host/", {"timeouts": {"total": 3}}),
+        ("http://host/", {"retry": 3}),
+        ("http://host/", {"session": "x"}),
+        ("http://host/", {"on_progress": 7}),
         ("http://host/", {"size": -1}),
         ("http://host/", {"size": 1.5}),
         ("http://host/", {"size": True}),

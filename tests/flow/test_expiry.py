@@ -358,7 +358,7 @@ async def test_provider_that_returns_an_expired_url(origin: Origin, tmp_path: Pa
         return asyncdl.SignedUrl(url, expires_at=None if rejected is None else origin.now() - 60)
 
     if dead:
-        with pytest.raises(asyncdl.RefreshError, match="already expired .*Request has expired"):
+        with pytest.raises(asyncdl.RefreshError, match=r"already expired .*Request has expired"):
             await fetch(stale, tmp_path / "file")
         assert 2 == provider.calls
     else:

@@ -19,7 +19,8 @@ PASSING = {
     "stalls for ever in the headers": Fault(request={0, 3}, stall_headers=True),
     "stalls for ever at the first body byte": Fault(request={0, 3}, stall_after=0),
     "stalls for ever in mid-body": Fault(request={0, 3}, stall_after=20_000),
-    "closes without an answer": Fault(request={0, 3}, drop_after=0, raw=None),
+    "closes without an answer": Fault(request={0, 1, 5, 6}, raw=b""),
+    "closes after the headers": Fault(request={0, 3}, drop_after=0),
     "drops in mid-body": Fault(request={0, 3}, drop_after=20_000),
     "resets in mid-body": Fault(request={0, 3}, reset_after=20_000),
     "declares more than it sends": Fault(request={0, 3}, short=5000),
@@ -40,6 +41,17 @@ PASSING = {
     "speaks no HTTP once": Fault(request={0, 3}, raw=b"SSH-2.0-OpenSSH_9.2\r\n"),
     "omits the total": Fault(request={3, 5}, total="*"),
 }
+
+
+HARMLESS = [
+    PASSING[name]
+    for name in (
+        "closes after each response",
+        "sends every range in chunks",
+        "sends ranges without a length",
+        "omits the total",
+    )
+]
 
 
 @pytest.mark.parametrize("connections", [1, 4])
@@ -65,8 +77,9 @@ async def test_fault_that_passes_costs_no_byte(
     assert holds(tmp_path / "file", content)
     assert applied > 0
     assert ["file"] == os.listdir(tmp_path)
-    # Every fault that ruins a response costs one retry; the others cost none.
-    assert result.retries in {0, applied}
+    # A request that was not answered at all may be sent once more by aiohttp itself.
+    fewest = 1 if fault.raw == b"" else applied
+    assert result.retries == 0 if fault in HARMLESS else fewest <= result.retries <= applied
     assert SIZE == result.fetched
 
 
@@ -186,6 +199,11 @@ async def test_drip_that_never_ends_is_a_stall(origin: Origin, tmp_path: Path) -
             tmp_path / "file",
             timeouts=asyncdl.Timeouts(total=1.5, stall=5, low_speed=(1000, 0.3)),
         )
+
+    # Each connection was dropped for its speed, and the next one went on where it was.
+    starts = [record.range[0] for record in origin.ledger.requests if record.range]
+    assert 3 <= len(set(starts))
+    assert sorted(starts) == starts
 
 
 async def test_connection_refused(tmp_path: Path) -> None:
