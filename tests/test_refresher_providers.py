@@ -351,3 +351,18 @@ async def test_answer_is_not_cut_before_it_is_redacted() -> None:
             await urls.rejected(lease, refusal(RefusalKind.EXPIRED), redirected=False)
 
         assert SECRET[:2] not in str(caught.value)
+
+
+async def test_plain_function_does_not_keep_the_process() -> None:
+    """It runs in a daemon thread: one that blocks for ever must not keep the interpreter from ending."""
+    threads: list[threading.Thread] = []
+
+    def provider(rejected: SignedUrl | None) -> str:
+        threads.append(threading.current_thread())
+        return signed(1)
+
+    await refresher(provider).lease()
+
+    (thread,) = threads
+    assert thread is not threading.main_thread()
+    assert thread.daemon

@@ -36,7 +36,7 @@ class StreamBody:
         self._translate = translate
         self._pending = memoryview(b"")
         self._fault: TransferError | None = None
-        self.received = 0
+        self.received: int = 0
 
     async def receive(self) -> Chunk | None:
         if self._position == self._stop:

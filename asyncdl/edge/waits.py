@@ -13,7 +13,7 @@ class Bound:
     """A timeout for the server's answer that a blocked loop of ours does not bring on: late, it rings once more."""
 
     def __init__(self, seconds: float) -> None:
-        self.timeout = asyncio.timeout(None)
+        self.timeout: asyncio.Timeout = asyncio.timeout(None)
         self._loop = asyncio.get_running_loop()
         self._patient = True
         self._due = self._loop.time() + seconds

@@ -394,3 +394,21 @@ def test_loop_that_ends_under_a_write(tmp_path: Path, disk: SlowDisk) -> None:
 
     assert [] == before.new_since()
     assert disk.still_ours
+
+
+async def test_call_that_is_called_off_before_its_thread_begins() -> None:
+    """A loop that ends cancels every task at once: what a call would have used is given back all the same."""
+    released: list[bool] = []
+    calls: list[bool] = []
+    worker = Worker(lambda: released.append(True))
+    task = asyncio.create_task(worker.run(lambda: calls.append(True)))
+    await asyncio.sleep(0)
+
+    for other in asyncio.all_tasks() - {asyncio.current_task()}:
+        other.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    worker.close()
+
+    assert [] == calls
+    assert [True] == released

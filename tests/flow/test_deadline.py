@@ -12,7 +12,7 @@ import pytest
 
 import asyncdl
 from asyncdl.edge import threads
-from asyncdl.testing import Fault, Origin
+from asyncdl.testing import Fault, Origin, origin_process
 from tests.support.flow import PART, small
 
 TOTAL = 2.0
@@ -140,3 +140,21 @@ async def test_no_deadline_means_none(origin: Origin, tmp_path: Path) -> None:
     await asyncdl.download(origin.url("/object"), tmp_path / "file", options=small(8), size=SIZE)
 
     assert content.first_difference(tmp_path / "file") is None
+
+
+async def test_blocked_loop_is_not_the_servers_stall(tmp_path: Path) -> None:
+    """C3: an answer that came while the caller's own code held the loop is taken, not timed out."""
+    async with origin_process(size=SIZE, latency=0.1) as origin:
+        loop = asyncio.get_running_loop()
+        loop.call_later(0.05, time.sleep, 0.9)
+
+        result = await asyncdl.download(
+            origin.url,
+            tmp_path / "file",
+            options=small(1),
+            timeouts=asyncdl.Timeouts(response=0.5),
+            retry=asyncdl.Retry(attempts=1),
+        )
+
+    assert SIZE == result.size
+    assert 0 == result.retries
