@@ -19,9 +19,7 @@ LARGEST_DEFAULT_PART = 64 * MIB
 PARTS_PER_CONNECTION = 4
 
 
-def choose_part_size(
-    size: int, *, connections: int, wanted: int | None = None, most_parts: int = MAX_PARTS
-) -> int:
+def choose_part_size(size: int, *, connections: int, wanted: int | None = None, most_parts: int = MAX_PARTS) -> int:
     """Bytes per part for an object of `size` bytes: `wanted`, or a default; larger where 10,000 parts would not do.
 
     A grown part size is the smallest multiple of 4096 with which at most 10,000 parts cover the object.
