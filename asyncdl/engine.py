@@ -15,9 +15,10 @@ import anyio
 from asyncdl.edge.clock import Clock
 from asyncdl.edge.files import AnyPath, FileSink, PartFile, existing_size
 from asyncdl.edge.http import AiohttpTransport, Session
+from asyncdl.edge.refusals import exists
 from asyncdl.edge.transport import Transport
 from asyncdl.edge.waits import is_cancelled
-from asyncdl.errors import DeadlineError, DestinationExistsError, IntegrityError, OptionsError, TransferError
+from asyncdl.errors import DeadlineError, IntegrityError, OptionsError, TransferError
 from asyncdl.fetcher import Fetcher
 from asyncdl.job import Job
 from asyncdl.model import IfExists, Outcome, Part, RemoteObject, Request, Result, Source
@@ -219,9 +220,8 @@ class FileDownload:
                 await writing
                 ticker.cancel()
         except BaseExceptionGroup as group:
-            first = self._cause
-            if first is None:  # nothing of ours: GeneratorExit and the like
-                raise _leaf(group) from None
+            # Without a cause of ours it is GeneratorExit or the like.
+            first = self._cause or _leaf(group)
         else:
             return
         raise first
@@ -285,10 +285,7 @@ class FileDownload:
         if remote.size is not None and self._is_there(remote.size):
             raise _AlreadyThereError
         if remote.size is None and self._existing is not None:
-            raise DestinationExistsError(
-                f"cannot download to {self._request.dest}: it is there, and the server does not say its size",
-                hint='set if_exists="replace"',
-            )
+            raise exists(self._request.dest, "it is there, and the server does not say its size")
         if remote.size is not None and self._job.planner is None:
             # What the first claim does not bring is for the planner; nothing is where one connection brings it all.
             alone = self._job.sequential or remote.size < self._options.parallel_threshold
@@ -300,10 +297,7 @@ class FileDownload:
         """Whether the destination is there and has `size` bytes; an error if it has another size."""
         if self._existing is None or self._existing == size:
             return self._existing is not None
-        raise DestinationExistsError(
-            f"{self._request.dest} has {self._existing} bytes, the object has {size}",
-            hint='remove it, or set if_exists="replace" (--if-exists replace)',
-        )
+        raise exists(self._request.dest, f"it has {self._existing} bytes, the object has {size}")
 
     def _final_size(self, writer: Writer) -> int:
         remote = self._job.remote

@@ -34,7 +34,6 @@ from asyncdl.rules.ranges import (
     Asked,
     Changed,
     Complete,
-    Empty,
     Mismatch,
     RangeIgnored,
     Refused,
@@ -165,9 +164,6 @@ class Fetcher:
                 await self._receive_whole(response, remote, claim, lease)
             case RangeIgnored():
                 raise _RangesIgnoredError("the server ignored the range and sent the whole object", retryable=True)
-            case Empty():
-                await self._accept(RemoteObject(0), claim, lease)
-                claim.stop = claim.position
             case Complete(remote):
                 await self._accept(remote, claim, lease)
                 claim.stop = claim.position

@@ -45,9 +45,8 @@ def refuse_odd(dest: Path, mode: int) -> None:
 
 def exists(dest: Path, why: str) -> DestinationExistsError:
     """The error for a destination that is there and is not to be replaced."""
-    return DestinationExistsError(
-        f"cannot download to {dest}: {why}", errno=errno.EEXIST, hint='remove it, or set if_exists="replace"'
-    )
+    hint = 'remove it, or set if_exists="replace" (--if-exists replace)'
+    return DestinationExistsError(f"cannot download to {dest}: {why}", errno=errno.EEXIST, hint=hint)
 
 
 def busy(part: Path, *, hint: str | None = None) -> DestinationBusyError:

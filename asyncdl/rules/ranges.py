@@ -89,13 +89,8 @@ class RangeIgnored:
 
 
 @dataclass(frozen=True, slots=True)
-class Empty:
-    """The object has no bytes."""
-
-
-@dataclass(frozen=True, slots=True)
 class Complete:
-    """416 to "everything from here on": the object ends right here."""
+    """416 because the object ends right where the range starts: it is empty, or all of it is there."""
 
     remote: RemoteObject
 
@@ -127,7 +122,7 @@ class Refused:
     """Not a response about bytes at all: its body says why."""
 
 
-Verdict: TypeAlias = Accept | Sequential | RangeIgnored | Empty | Complete | Changed | WrongSize | Mismatch | Refused
+Verdict: TypeAlias = Accept | Sequential | RangeIgnored | Complete | Changed | WrongSize | Mismatch | Refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +223,7 @@ def _judge_unsatisfied(headers: Headers, asked: Asked) -> Verdict:
     if total is None:
         return Mismatch(f"the server cannot satisfy {_span(asked)} and does not say why", retryable=True)
     if total == 0 and asked.start == 0 and not asked.declared_size and (asked.remote is None or not asked.remote.size):
-        return Empty()
+        return Complete(RemoteObject(0))
     # What else the headers say is of the page that says no, not of the object.
     different = _same_object(Headers(), asked, total)
     if different is None and asked.stop is None and asked.start == total:
