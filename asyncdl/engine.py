@@ -262,7 +262,7 @@ class FileDownload:
         return choose_part_size(0, connections=self._connections, wanted=self._options.part_size)
 
     def _helpers(self) -> int:
-        planner = self._job.planner
+        planner = self._job.scheduler.planner
         return min(self._connections - 1, planner.unclaimed) if planner else 0
 
     async def _plan(self, rest: Part, size: int) -> None:
@@ -278,7 +278,7 @@ class FileDownload:
             )
         if self._options.preallocate:
             await self._sink.reserve(size)
-        self._job.planner = Planner(rest, part_size)
+        self._job.scheduler.planner = Planner(rest, part_size)
 
     async def _begin(self, remote: RemoteObject, claim: Claim) -> None:
         """The first response that was accepted."""
@@ -286,7 +286,7 @@ class FileDownload:
             raise _AlreadyThereError
         if remote.size is None and self._existing is not None:
             raise exists(self._request.dest, "it is there, and the server does not say its size")
-        if remote.size is not None and self._job.planner is None:
+        if remote.size is not None and self._job.scheduler.planner is None:
             # What the first claim does not bring is for the planner; nothing is where one connection brings it all.
             alone = self._job.sequential or remote.size < self._options.parallel_threshold
             claim.stop = remote.size if alone or claim.stop is None else min(claim.stop, remote.size)

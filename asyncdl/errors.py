@@ -74,6 +74,7 @@ class TransferError(AsyncdlError):
         part: half-open byte range `(start, stop)` that was being fetched, or None.
         attempts: requests made for that part since its last new byte.
         retryable: whether the same request could succeed later.
+        most_attempts: requests for one part after which it is final, where that is fewer than `Retry.attempts`.
     """
 
     code = "transfer"
@@ -86,11 +87,13 @@ class TransferError(AsyncdlError):
         part: tuple[int, int | None] | None = None,
         attempts: int = 0,
         retryable: bool = False,
+        most_attempts: int | None = None,
     ) -> None:
         super().__init__(message, hint=hint)
         self.part = part
         self.attempts = attempts
         self.retryable = retryable
+        self.most_attempts = most_attempts
 
 
 class ConnectError(TransferError):

@@ -21,13 +21,12 @@ from asyncdl.errors import (
     IntegrityError,
     RemoteChangedError,
     ResponseMismatchError,
-    StallError,
     TransferError,
 )
 from asyncdl.job import Job
 from asyncdl.model import Chunk, Part, RemoteObject
 from asyncdl.refresher import Lease
-from asyncdl.rules.pace import Pace, PaceKeeper
+from asyncdl.rules.pace import PaceKeeper
 from asyncdl.rules.parts import Claim
 from asyncdl.rules.ranges import (
     Accept,
@@ -44,6 +43,7 @@ from asyncdl.rules.ranges import (
 )
 from asyncdl.rules.rejection import Refusal, RefusalKind, read_refusal
 from asyncdl.rules.retry import delay
+from asyncdl.watch import Watch
 
 _logger = logging.getLogger("asyncdl")
 
@@ -79,10 +79,15 @@ class Fetcher:
             TransferError: a part could not be had.
             RefreshError, IntegrityError, DeadlineError: as they say.
         """
-        claim = claim or self._job.claim()
+        scheduler = self._job.scheduler
+        if claim is None:
+            claim = await scheduler.next()
+        else:
+            scheduler.begin(claim)
         while claim is not None:
             await self._fetch(claim)
-            claim = self._job.claim()
+            scheduler.end(claim)
+            claim = await scheduler.next()
 
     async def _fetch(self, claim: Claim) -> None:
         tries: Counter[type[TransferError]] = Counter()  # since the last new byte, by what came of them
@@ -111,6 +116,7 @@ class Fetcher:
             limit = min(limit, _MISMATCH_ATTEMPTS)
         elif isinstance(fault, ConnectError) and job.remote is None:
             limit = min(limit, _FIRST_CONTACT_ATTEMPTS)
+        limit = min(limit, fault.most_attempts or limit)
         # A limit of its own counts only its own kind: one odd answer among many 503 is not yet a habit.
         exhausted = attempts >= job.retry.attempts or tries[type(fault)] >= limit
         if isinstance(fault, _RangesIgnoredError) and exhausted:
@@ -131,17 +137,29 @@ class Fetcher:
     async def _request(self, claim: Claim) -> None:
         """Ask once for the rest of a claim and take what comes."""
         job = self._job
-        lease = await job.refresher.lease()
+        async with job.gate.turn() as turn:
+            lease = await job.refresher.lease()
+            refusal, redirected = await self._exchange(claim, lease)
+        if refusal is None:
+            job.gate.succeeded()
+            return
+        if refusal.throttled:
+            turn.throttled(min(refusal.retry_after or 0.0, job.retry.retry_after_cap))
+        # After the connection has gone back: a renewal may take long, and many may wait for it.
+        await self._refused(refusal, lease, redirected=redirected)
+
+    async def _exchange(self, claim: Claim, lease: Lease) -> tuple[Refusal | None, bool]:
+        """One request and its response; a refusal, and whether it came from the target of a redirect."""
+        job = self._job
         job.counters.requests += 1
+        began = job.clock.monotonic()
         async with job.transport.open(
             lease.url, claim.position, claim.stop, headers=job.headers, home=job.refresher.home
         ) as response:
+            job.scheduler.note_latency(job.clock.monotonic() - began)
             if not response.hops:  # only the server that the URL itself leads to knows when that URL dies
                 job.refresher.note_date(response.headers.get("date"))
-            refusal = await self._take(response, claim, lease)
-        # After the connection has gone back: a renewal may take long, and many may wait for it.
-        if refusal is not None:
-            await self._refused(refusal, lease, redirected=response.hops > 0)
+            return await self._take(response, claim, lease), response.hops > 0
 
     async def _take(self, response: Response, claim: Claim, lease: Lease) -> Refusal | None:
         """Do what the verdict on a response says; a refusal is only read here."""
@@ -200,7 +218,7 @@ class Fetcher:
     async def _receive_part(self, response: Response, part: Part, claim: Claim, lease: Lease) -> None:
         """Take a 206; where its framing has no length, it must end by itself, and exactly where it said."""
         if body_length(response.headers) is not None:
-            await self._receive(response.body(part.start, part.stop), claim, lease, part.stop)
+            await self._receive(response.body(part.start, part.stop), claim, lease, part.stop, divisible=True)
             return
         try:
             await self._receive(response.body(part.start, None), claim, lease, part.stop)
@@ -210,30 +228,39 @@ class Fetcher:
         if claim.position < part.stop:
             raise ConnectError("the body ended before the part did", retryable=True)
 
-    async def _receive(self, body: Body, claim: Claim, lease: Lease, limit: int | None) -> None:
+    async def _receive(
+        self, body: Body, claim: Claim, lease: Lease, limit: int | None, *, divisible: bool = False
+    ) -> None:
         """Bring a body to the queue; nothing of it belongs beyond `limit`.
+
+        Args:
+            divisible: others may take over what has not come yet.
 
         Raises:
             _TooLongError: something does.
             StallError: the server sent nothing, or too little, while we were ready to take it.
         """
-        watch = _Watch(self._job, body)
-        try:
-            async with watch.bound:
-                while (chunk := await body.receive()) is not None:
-                    if limit is not None and chunk.stop > limit:
-                        chunk.release()
-                        raise _TooLongError("the body is longer than its Content-Range", retryable=True)
-                    await self._put(chunk, watch.keeper)
-                    self._job.refresher.brought(lease)
-                    self._job.counters.fetched += chunk.stop - claim.position
-                    claim.advance(chunk.stop)
-        except TimeoutError as error:
-            if not watch.bound.expired():
-                raise
-            raise watch.fault() from error
-        finally:
-            watch.stop()
+        job = self._job
+        with (
+            Watch(job.timeouts, body) as watch,
+            job.scheduler.receiving(claim, watch, divisible=divisible) as transfer,
+        ):
+            try:
+                async with watch.bound:
+                    while not transfer.over and (chunk := await body.receive()) is not None:
+                        if limit is not None and chunk.stop > limit:
+                            chunk.release()
+                            raise _TooLongError("the body is longer than its Content-Range", retryable=True)
+                        transfer.shorten(chunk)
+                        await self._put(chunk, watch.keeper)
+                        job.refresher.brought(lease)
+                        job.counters.fetched += chunk.stop - claim.position
+                        claim.advance(chunk.stop)
+            except TimeoutError as error:
+                if not watch.bound.expired():
+                    raise
+                if not transfer.over:
+                    raise watch.fault() from error
 
     async def _put(self, chunk: Chunk, keeper: PaceKeeper) -> None:
         queue = self._job.queue
@@ -275,31 +302,3 @@ class Fetcher:
             retry_after=refusal.retry_after,
             retryable=refusal.kind is RefusalKind.TRANSIENT or refusal.kind in _RENEWABLE,
         )
-
-
-class _Watch:
-    """Looks at a body every now and then, and ends the wait for it when the server is to blame."""
-
-    def __init__(self, job: Job, body: Body) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._timeouts, self._body = job.timeouts, body
-        self.keeper = PaceKeeper(job.timeouts.stall, job.timeouts.low_speed, self._loop.time())
-        self.bound = asyncio.timeout(None)
-        self._pace = Pace.ALIVE
-        self._timer = self._loop.call_later(self.keeper.interval, self._look)
-
-    def _look(self) -> None:
-        self._pace = self.keeper.sample(self._loop.time(), self._body.received)
-        if self._pace is Pace.ALIVE:
-            self._timer = self._loop.call_later(self.keeper.interval, self._look)
-        else:
-            self.bound.reschedule(self._loop.time())
-
-    def stop(self) -> None:
-        self._timer.cancel()
-
-    def fault(self) -> StallError:
-        if self._pace is Pace.STALLED or self._timeouts.low_speed is None:
-            return StallError(f"the server sent nothing for {self._timeouts.stall:g} s", retryable=True)
-        rate, seconds = self._timeouts.low_speed
-        return StallError(f"the server sent less than {rate:g} bytes/s for {seconds:g} s", retryable=True)

@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 
 from asyncdl.edge.clock import Clock
 from asyncdl.edge.transport import Transport
+from asyncdl.gate import Gate
 from asyncdl.model import Chunk, HeaderPairs, RemoteObject
 from asyncdl.options import Options, Retry, Timeouts
 from asyncdl.refresher import UrlRefresher
-from asyncdl.rules.parts import Claim, Planner
+from asyncdl.rules.parts import Claim
 from asyncdl.rules.retry import RetryBudget
+from asyncdl.scheduler import Scheduler
 
 #: Queue items that the writer takes to the disk in one go, as a share of `Options.queue_depth`; the queue has the rest.
 _WRITE_SHARE = 4
@@ -36,7 +38,8 @@ class Job:
         deadline: on the monotonic clock, or None.
         on_remote: told once, with the claim it came for, when the first response says what the object is.
         remote: what the object is, or None before that.
-        planner: hands out the parts, once there is a size to cut.
+        scheduler: who fetches what.
+        gate: passed by every request.
         sequential: one stream serves the whole object; no other fetcher runs.
         fetchers: their tasks.
     """
@@ -53,8 +56,9 @@ class Job:
     on_remote: Callable[[RemoteObject, Claim], Awaitable[None]]
     queue: asyncio.Queue[Chunk | None] = field(init=False)
     budget: RetryBudget = field(init=False)
+    gate: Gate = field(init=False)
     remote: RemoteObject | None = None
-    planner: Planner | None = None
+    scheduler: Scheduler = field(default_factory=Scheduler)
     sequential: bool = False
     fetchers: list[asyncio.Task[None]] = field(default_factory=list)
     counters: Counters = field(default_factory=Counters)
@@ -62,15 +66,12 @@ class Job:
     def __post_init__(self) -> None:
         self.queue = asyncio.Queue(self.options.queue_depth - self.write_batch)
         self.budget = RetryBudget(self.retry.budget)
+        self.gate = Gate(self.options.connections, self.clock)
 
     @property
     def write_batch(self) -> int:
         """Most chunks the writer holds at a time."""
         return max(1, self.options.queue_depth // _WRITE_SHARE)
-
-    def claim(self) -> Claim | None:
-        """The next part for an idle fetcher."""
-        return self.planner.claim() if self.planner else None
 
     async def learn(self, remote: RemoteObject, claim: Claim) -> None:
         """An accepted response said what the object is."""
@@ -85,8 +86,7 @@ class Job:
         self.sequential = True
         claim.start = claim.position = 0
         claim.stop = self.remote.size if self.remote else self.declared_size
-        if self.planner:
-            self.planner.close()
+        self.scheduler.only(claim)
         for task in self.fetchers:
             if task is not asyncio.current_task():
                 task.cancel()

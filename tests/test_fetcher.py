@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from asyncdl import fetcher
+from asyncdl import fetcher, watch
 from asyncdl.errors import (
     ConnectError,
     DeadlineError,
@@ -470,14 +470,14 @@ class TestNoChunkIsLost:
     @staticmethod
     async def parked(monkeypatch: pytest.MonkeyPatch) -> tuple[asyncio.Task[None], Job, Lender, Callable[[], None]]:
         """A fetcher that waits for room, and what makes its watch end the wait."""
-        watches: list[fetcher._Watch] = []
+        watches: list[watch.Watch] = []
 
-        class Watch(fetcher._Watch):
+        class Watch(watch.Watch):
             def __init__(self, *arguments: object) -> None:
                 super().__init__(*arguments)  # type: ignore[arg-type]
                 watches.append(self)
 
-        monkeypatch.setattr(fetcher, "_Watch", Watch)
+        monkeypatch.setattr(fetcher, "Watch", Watch)
         lender = Lender(ScriptedTransport(CONTENT, chunk_size=4096))
         job = make_job(lender, queue_depth=2)
         fetching = asyncio.create_task(Fetcher(job).run())
@@ -559,7 +559,8 @@ class TestVerdicts:
 
         assert job.sequential
         assert other.cancelled()
-        assert job.claim() is None
+        assert job.scheduler.planner is not None
+        assert job.scheduler.planner.claim() is None
         assert [1000, 1000, 1000, 0] == [call.start for call in transport.calls]
         assert CONTENT == joined(queued(job))
 

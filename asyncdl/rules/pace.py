@@ -13,6 +13,8 @@ from collections import deque
 _SHORTEST_INTERVAL = 0.01
 #: Points kept of one window, however long it is.
 _WINDOW_POINTS = 60
+#: Seconds after which what a connection brought counts for half of `rate`.
+_RATE_MEMORY = 1.0
 
 
 class Pace(enum.Enum):
@@ -41,6 +43,8 @@ class PaceKeeper:
         self._window: deque[tuple[float, int]] = deque([(0.0, 0)])
         self._parked_since_sample = False
         self.parked: bool = False
+        #: Bytes per second lately; None while only we were slow.
+        self.rate: float | None = None
 
     def park(self) -> None:
         """Our own queue is full from now on: the server is not to blame."""
@@ -60,9 +64,21 @@ class PaceKeeper:
         else:
             self._active += elapsed
             self._quiet = 0.0 if fresh else self._quiet + elapsed
+            self._note_rate(fresh, elapsed)
         if self._quiet >= self._stall:
             return Pace.STALLED
         return Pace.SLOW if self._too_slow(received) else Pace.ALIVE
+
+    @property
+    def held_up(self) -> bool:
+        """Whether we were not ready to take what the server has, now or since the last sample."""
+        return self.parked or self._parked_since_sample
+
+    def _note_rate(self, fresh: int, elapsed: float) -> None:
+        if elapsed <= 0:
+            return
+        share = 1.0 if self.rate is None else elapsed / (elapsed + _RATE_MEMORY)
+        self.rate = (self.rate or 0.0) + share * (fresh / elapsed - (self.rate or 0.0))
 
     def _too_slow(self, received: int) -> bool:
         if self._low_speed is None:

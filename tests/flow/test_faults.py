@@ -77,8 +77,9 @@ async def test_fault_that_passes_costs_no_byte(
     assert holds(tmp_path / "file", content)
     assert applied > 0
     assert ["file"] == os.listdir(tmp_path)
-    # A request that was not answered at all may be sent once more by aiohttp itself.
-    fewest = 1 if fault.raw == b"" else applied
+    # A request that was not answered at all may be sent once more by aiohttp itself; what a stalled connection owes
+    # may be taken over by an idle one before the stall counts as a fault.
+    fewest = 1 if fault.raw == b"" else applied if connections == 1 or fault.stall_after is None else 0
     assert result.retries == 0 if fault in HARMLESS else fewest <= result.retries <= applied
     assert SIZE == result.fetched
 
@@ -180,6 +181,7 @@ async def test_one_byte_a_second_does_not_count_as_alive(origin: Origin, tmp_pat
     result = await fetch(
         origin.url("/object"),
         tmp_path / "file",
+        options=small(1),  # no other connection would take over what these owe
         timeouts=asyncdl.Timeouts(stall=5, low_speed=(1000, 0.4)),
     )
 

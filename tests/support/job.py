@@ -55,7 +55,7 @@ def make_job(
         on_remote=begin,
     )
     if size is not None:
-        job.planner = Planner(Part(0, size), part_size or size)
+        job.scheduler.planner = Planner(Part(0, size), part_size or size)
     return job
 
 
