@@ -143,13 +143,16 @@ class RemoteObject:
 
     Args:
         size: bytes, or None while nobody has said.
-        etag: strong entity tag with its quotes, or None (a weak one proves nothing, RFC 9110 section 8.8.3).
+        etag: strong entity tag with its quotes, or None.
         last_modified: Last-Modified as sent, or None.
+        weak_etag: weak entity tag as sent, or None. Equal ones prove nothing (RFC 9110 section 8.8.1); different ones
+            are of different versions.
     """
 
     size: int | None
     etag: str | None = None
     last_modified: str | None = None
+    weak_etag: str | None = None
 
 
 @dataclass(slots=True)

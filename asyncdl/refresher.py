@@ -81,6 +81,11 @@ class UrlRefresher:
         """When the present URL dies, as far as it or its provider says, in seconds since the epoch."""
         return self._expires_at
 
+    @property
+    def renewable(self) -> bool:
+        """Whether there is anybody to ask for another URL."""
+        return self._provider is not None
+
     def worked(self, lease: Lease) -> bool:
         """Whether a request to this lease has been accepted."""
         return lease != self._lease or self._worked

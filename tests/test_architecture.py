@@ -100,6 +100,7 @@ def test_flags(module: str, source: str) -> None:
         ("edge/http.py", "import aiohttp\nfrom yarl import URL\nfrom asyncdl._version import __version__"),
         ("edge/environment.py", "import os, ssl, urllib.request"),
         ("cli/demo.py", "import asyncdl, os\nfrom asyncdl.testing import Origin\nfrom asyncdl import download"),
+        ("testing/tls.py", "import trustme"),
         ("testing/pytest_plugin.py", "import pytest\nfrom .origin import Origin"),
         ("__main__.py", "from asyncdl.cli.main import main"),
     ],

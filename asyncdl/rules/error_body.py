@@ -49,6 +49,7 @@ class ErrorWords:
         message: the sentence that goes with it; for plain text and HTML all of it.
         detail: what GCS calls Details and Azure AuthenticationErrorDetail.
         request_time, server_time: both clocks, as S3's RequestTimeTooSkewed shows them.
+        object_size: bytes, as S3's InvalidRange shows them.
     """
 
     code: str | None = None
@@ -56,6 +57,7 @@ class ErrorWords:
     detail: str | None = None
     request_time: str | None = None
     server_time: str | None = None
+    object_size: str | None = None
 
 
 def read_words(headers: Headers, body: bytes) -> ErrorWords:
@@ -76,6 +78,7 @@ def read_words(headers: Headers, body: bytes) -> ErrorWords:
         detail=detail,
         request_time=_element(text, "RequestTime"),
         server_time=_element(text, "ServerTime"),
+        object_size=_element(text, "ActualObjectSize"),
     )
 
 
@@ -104,7 +107,7 @@ def _decode(body: bytes) -> str:
     head = bytes(body[:MOST_BODY])
     utf16 = head.startswith((b"\xff\xfe", b"\xfe\xff"))
     text = head.decode("utf-16" if utf16 else "utf-8", "replace")
-    if len(body) > MOST_BODY:
+    if len(body) >= MOST_BODY:  # who reads so much and no more cannot tell whether there was more
         text = _without_last_word(text)
     return text.lstrip("\ufeff \t\r\n")
 
@@ -115,6 +118,10 @@ def _without_last_word(text: str) -> str:
     return last[: max(last.rfind(end) for end in " \t\r\n>") + 1]
 
 
+def _whole_words(field: str) -> str:
+    return _without_last_word(field) if len(field) >= _MOST_FIELD else field
+
+
 def _element(text: str, name: str) -> str | None:
     """Return the text of the first XML element `name`, whatever its prefix and attributes."""
     match = re.search(
@@ -122,7 +129,7 @@ def _element(text: str, name: str) -> str | None:
     )
     if match is None:
         return None
-    return html.unescape(match[1].strip().removesuffix("]]>")).strip() or None
+    return html.unescape(_whole_words(match[1]).strip().removesuffix("]]>")).strip() or None
 
 
 def _member(text: str, name: str) -> str | None:
@@ -130,10 +137,11 @@ def _member(text: str, name: str) -> str | None:
     match = re.search(rf'"{name}"\s{{0,99}}:\s{{0,99}}"((?:[^"\\]|\\.){{0,{_MOST_FIELD}}}+)', text)
     if match is None:
         return None
+    found = _whole_words(match[1])
     try:
-        value = json.loads(f'"{match[1]}"', strict=False)
+        value = json.loads(f'"{found}"', strict=False)
     except ValueError:
-        value = match[1]
+        value = found
     return str(value).strip() or None
 
 

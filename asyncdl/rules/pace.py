@@ -43,7 +43,7 @@ class PaceKeeper:
         self._window: deque[tuple[float, int]] = deque([(0.0, 0)])
         self._parked_since_sample = False
         self.parked: bool = False
-        #: Bytes per second lately; None while only we were slow.
+        #: Bytes per second lately; None while we were too slow ourselves to tell.
         self.rate: float | None = None
 
     def park(self) -> None:
@@ -61,6 +61,7 @@ class PaceKeeper:
         parked, self._parked_since_sample = self._parked_since_sample, self.parked
         if parked:
             self._quiet = 0.0
+            self.rate = None  # what was lately is long past when our queue has room again
         else:
             self._active += elapsed
             self._quiet = 0.0 if fresh else self._quiet + elapsed

@@ -220,6 +220,8 @@ def _judge_unsatisfied(headers: Headers, asked: Asked) -> Verdict:
         total = parse_content_range(headers.get("content-range") or "").total
     except ResponseMismatchError:
         total = asked.declared_size if asked.declared_size == 0 else None
+    if total is None and asked.start == 0 and asked.remote is None and not asked.declared_size:
+        return Refused()  # S3 says how large the object is in the body alone
     if total is None:
         return Mismatch(f"the server cannot satisfy {_span(asked)} and does not say why", retryable=True)
     if total == 0 and asked.start == 0 and not asked.declared_size and (asked.remote is None or not asked.remote.size):
@@ -265,9 +267,20 @@ def _is_chunked(headers: Headers) -> bool:
 
 def strong_etag(headers: Headers) -> str | None:
     """The one entity tag if it is strong: only such a one proves that two ranges belong together."""
-    etags = set(headers.all("etag"))
-    etag = etags.pop() if len(etags) == 1 else ""
-    return etag if _STRONG_ETAG.fullmatch(etag) else None
+    tag = _only_tag(headers)
+    return None if tag is None or tag.startswith("W/") else tag
+
+
+def _weak_etag(headers: Headers) -> str | None:
+    tag = _only_tag(headers)
+    return tag if tag is not None and tag.startswith("W/") else None
+
+
+def _only_tag(headers: Headers) -> str | None:
+    """The entity tag, weak or strong; None where there is none, several, or something else in its place."""
+    tags = set(headers.all("etag"))
+    tag = tags.pop() if len(tags) == 1 else ""
+    return tag if _STRONG_ETAG.fullmatch(tag.removeprefix("W/")) else None
 
 
 def _doubt(headers: Headers, asked: Asked, size: int | None) -> Changed | WrongSize | Mismatch | None:
@@ -287,9 +300,13 @@ def _same_object(headers: Headers, asked: Asked, size: int | None) -> Changed | 
         return None
     if remote.size is not None and size is not None and size != remote.size:
         return Changed(f"the object had {remote.size} bytes at first and has {size} now")
-    etag = strong_etag(headers)
+    tag, known = _only_tag(headers), remote.etag or remote.weak_etag
+    # Weak comparison (RFC 9110 section 8.8.3.2) is enough to tell two versions apart: Apache tags a file weakly for a
+    # second after it was written, when its date may not yet differ either.
+    if tag is not None and known is not None and tag.removeprefix("W/") != known.removeprefix("W/"):
+        return Changed("the object's entity tag changed")
     if remote.etag is not None:
-        return Changed("the object's entity tag changed") if etag is not None and etag != remote.etag else None
+        return None
     modified = headers.get("last-modified")
     if remote.last_modified and modified and modified != remote.last_modified:
         return Changed("the object's modification date changed")
@@ -302,6 +319,7 @@ def _remote(headers: Headers, asked: Asked, size: int | None) -> RemoteObject:
         size=known.size if size is None else size,
         etag=known.etag or strong_etag(headers),
         last_modified=known.last_modified or headers.get("last-modified"),
+        weak_etag=known.weak_etag or _weak_etag(headers),
     )
 
 

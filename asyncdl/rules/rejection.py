@@ -22,6 +22,8 @@ from asyncdl.rules.retry import parse_retry_after
 #: Seconds a server's front end and its signature check may differ in their idea of now.
 _CLOCK_SLACK: Final = 5.0
 _UNAUTHORISED: Final = frozenset({401, 403})
+#: A 503 without a word about its reason is an overload too (RFC 9110 section 15.6.4).
+_THROTTLED: Final = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 #: Statuses that some servers give a URL that worked until a moment ago.
 _DOUBTFUL_AFTER_SUCCESS: Final = frozenset({400, 404, 410})
 
@@ -75,6 +77,7 @@ class Refusal:
         excerpt: the server's words as one line of at most 300 characters: "Code: Message (detail)" where it gave them.
         retry_after: seconds the server asks to wait, or None.
         hint: a sentence for the user, or None.
+        empty: the range could not be satisfied because the object has no bytes.
     """
 
     kind: RefusalKind
@@ -84,11 +87,12 @@ class Refusal:
     excerpt: str
     retry_after: float | None
     hint: str | None
+    empty: bool = False
 
     @property
     def throttled(self) -> bool:
         """Whether the server asks for fewer requests, not only for another try."""
-        return self.status == HTTPStatus.TOO_MANY_REQUESTS or self.code in providers.THROTTLED_CODES
+        return self.status in _THROTTLED or self.code in providers.THROTTLED_CODES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +163,7 @@ def read_refusal(
         excerpt=excerpt(words, url, *secrets),
         retry_after=parse_retry_after(headers.get("retry-after"), date=headers.get("date")),
         hint=_hint(kind, case, url),
+        empty=status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and words.object_size == "0",
     )
 
 

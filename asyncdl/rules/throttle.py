@@ -2,9 +2,15 @@
 
 Rule: additive increase, multiplicative decrease, as TCP does it (RFC 5681 section 3.1): connections that do not know of
 each other share a server fairly that way.
+Rule: the step up to what was too much last time is made with hesitation, as CUBIC does it (RFC 9438 section 4.1).
 """
 
 from __future__ import annotations
+
+from math import inf
+
+#: Rounds without a refusal before what was too much is tried again.
+_HESITATION = 8
 
 
 class Allowance:
@@ -12,6 +18,7 @@ class Allowance:
 
     def __init__(self, most: int) -> None:
         self._most = self._limit = float(most)
+        self._too_much = inf
         self._epoch = 0
 
     @property
@@ -26,9 +33,13 @@ class Allowance:
     def throttled(self, epoch: int) -> None:
         """Halve; once for all requests that were under way together, for they all met the same overload."""
         if epoch == self._epoch:
+            self._too_much = max(2.0, self.limit)
             self._limit = max(1.0, self._limit / 2)
             self._epoch += 1
 
     def succeeded(self) -> None:
-        """A request was served: one more for every round of them."""
-        self._limit = min(self._most, self._limit + 1 / self._limit)
+        """A request was served: one more for every round of them, and for several where one more was too much."""
+        hesitation = _HESITATION if self._limit >= self._too_much - 1 else 1
+        self._limit = min(self._most, self._limit + 1 / self._limit / hesitation)
+        if self._limit >= self._too_much:
+            self._too_much = inf

@@ -13,25 +13,36 @@
 """
 
 from asyncdl.testing.content import Content
-from asyncdl.testing.faults import POISON, Fault, poison
+from asyncdl.testing.faults import ENDLESS, POISON, Fault, poison
 from asyncdl.testing.ledger import Ledger, RequestRecord
+from asyncdl.testing.limits import Limits
+from asyncdl.testing.listener import deaf_port
 from asyncdl.testing.origin import Origin
 from asyncdl.testing.process import OriginProcess, origin_process
 from asyncdl.testing.provider import Provider
+from asyncdl.testing.recipes import bomb, redirect_hops
 from asyncdl.testing.refusals import Refusal
 from asyncdl.testing.skins import SKINS
+from asyncdl.testing.toxics import Toxic, Toxics
 
 __all__ = [
+    "ENDLESS",
     "POISON",
     "SKINS",
     "Content",
     "Fault",
     "Ledger",
+    "Limits",
     "Origin",
     "OriginProcess",
     "Provider",
     "Refusal",
     "RequestRecord",
+    "Toxic",
+    "Toxics",
+    "bomb",
+    "deaf_port",
     "origin_process",
     "poison",
+    "redirect_hops",
 ]

@@ -8,16 +8,18 @@ import socket
 import struct
 import sys
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from asyncdl.model import Headers
 from asyncdl.testing.content import BLOCK
+from asyncdl.testing.response import cut
+from asyncdl.testing.wire import chunk_line, head_bytes, interim_bytes, trailer_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from asyncdl.testing.ledger import Ledger, RequestRecord
+    from asyncdl.testing.limits import Budget
     from asyncdl.testing.response import Response
 
 #: Most bytes of a request head, and of anything a client sends ahead.
@@ -26,6 +28,10 @@ MAX_HEAD = 1 << 16
 _TICK = 0.02
 #: Seconds until a connection that was told to close is cut off.
 _CLOSE_WAIT = 1.0
+#: Looks, 10 ms apart, at whether the peer has acknowledged everything: 5 s, after which it will not.
+_LOOKS = 500
+#: Informational responses sent at a time: a flood is to cost the client more than it costs the origin.
+_FLOOD = 200
 
 
 class GoneError(Exception):
@@ -64,11 +70,17 @@ def parse_head(head: bytes) -> RequestHead:
 class Connection:
     """Reads and writes of one client; every wait for the client also ends when it leaves.
 
+    Attributes:
+        number: in the order accepted, from 0.
+        budget: bytes per second shared with other connections, or None.
+
     Raises:
         GoneError: from every method, when the client is no longer there.
     """
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, ledger: Ledger) -> None:
+        self.number: int = ledger.opened()
+        self.budget: Budget | None = None
         self._reader = reader
         self._writer = writer
         self._ledger = ledger
@@ -76,10 +88,14 @@ class Connection:
         # A low mark of 0 makes `drain` wait until the socket took everything: what was drained was sent.
         writer.transport.set_write_buffer_limits(high=1, low=0)
 
-    async def request(self) -> RequestHead:
-        """The next request head; waits for as long as the client keeps the connection open."""
-        while (end := self._ahead.find(b"\r\n\r\n")) < 0:
-            await self._more()
+    async def request(self, idle: float | None = None) -> RequestHead:
+        """The next request head; waits for as long as the client keeps the connection open, or `idle` seconds."""
+        try:
+            async with asyncio.timeout(idle):
+                while (end := self._ahead.find(b"\r\n\r\n")) < 0:
+                    await self._more()
+        except TimeoutError as error:
+            raise GoneError from error
         head = bytes(self._ahead[:end])
         del self._ahead[: end + 4]
         return parse_head(head)
@@ -100,13 +116,14 @@ class Connection:
     async def send(self, response: Response, record: RequestRecord | None, *, head_only: bool = False) -> None:
         """Send a response and note in `record` what was sent."""
         if response.raw is not None:
-            view, size = memoryview(response.raw), response.drip[0] if response.drip else BLOCK
-            await self._paced(response, None, (view[at : at + size] for at in range(0, len(view), size)))
+            size = response.drip[0] if response.drip else BLOCK
+            await self._paced(response, None, cut(response.raw, size))
             return
+        await self._interim(response)
         if record is not None:
             record.status = response.status
-            record.body_start = response.span[0] if response.span else None
-        self._write(head_bytes(response))
+            record.body_start = response.body_start
+        await self._head(response, head_bytes(response))
         if not head_only:
             await self._body(response, record)
         await self._drain()
@@ -124,6 +141,18 @@ class Connection:
         """Drop the connection and whatever was not sent yet."""
         self._writer.transport.abort()
 
+    async def half_close(self) -> None:
+        """Send FIN after what was written, and go on reading; TLS is not told (no close_notify)."""
+        handle: socket.socket | None = self._writer.get_extra_info("socket")
+        if handle is None or self._writer.transport.is_closing():
+            raise GoneError
+        if self._writer.can_write_eof():
+            self._writer.write_eof()
+            return
+        await self._delivered(handle.fileno())
+        with contextlib.suppress(OSError):
+            handle.shutdown(socket.SHUT_WR)
+
     async def reset(self) -> None:
         """Close by RST, after what was written has left this end."""
         handle: socket.socket | None = self._writer.get_extra_info("socket")
@@ -134,21 +163,46 @@ class Connection:
             handle.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack(kind, 1, 0))
         self.abort()
 
-    async def _body(self, response: Response, record: RequestRecord | None) -> None:
-        size = max(1, int(response.rate * _TICK)) if response.rate else BLOCK
-        size = response.drip[0] if response.drip else min(size, BLOCK)
-        await self._paced(response, record, response.blocks(size))
-        if response.chunked and response.limit is None:
-            self._write(b"0\r\n\r\n")
+    async def _interim(self, response: Response) -> None:
+        """Informational responses, in batches; none goes out before the client's side took the batch before it."""
+        left, one = response.interim, interim_bytes(response)
+        while left > 0:
+            count = int(min(left, _FLOOD))
+            await self._head(response, one * count)
+            left -= count
+            # A drain that need not wait does not let others run, not even the one that notices an end.
+            await asyncio.sleep(0)
 
-    async def _paced(self, response: Response, record: RequestRecord | None, blocks: Iterable[memoryview]) -> None:
+    async def _head(self, response: Response, head: bytes) -> None:
+        if response.head_drip is None:
+            self._write(head)
+            await self._drain()
+            return
+        for piece in cut(head, response.head_drip[0]):
+            self._write(piece)
+            await self._drain()
+            await self.pause(response.head_drip[1])
+
+    async def _body(self, response: Response, record: RequestRecord | None) -> None:
+        rates = [rate for rate in (response.rate, self.budget and self.budget.rate) if rate]
+        size = max(1, min(BLOCK, *(int(rate * _TICK) for rate in rates))) if rates else BLOCK
+        size = response.drip[0] if response.drip else size
+        chunks = await self._paced(response, record, response.blocks(size))
+        if response.chunked and response.limit is None and response.last_chunk:
+            self._write(chunk_line(response, chunks, 0) + trailer_bytes(response))
+
+    async def _paced(self, response: Response, record: RequestRecord | None, blocks: Iterable[memoryview]) -> int:
+        """Send blocks, in chunks where the response is; returns how many there were."""
         clock = asyncio.get_running_loop().time
-        started, sent = clock(), 0
-        for block in blocks:
-            if response.chunked:
-                self._write(b"%x\r\n" % len(block))
+        started, sent, number = clock(), 0, 0
+        chunked = response.chunked and response.raw is None
+        for number, block in enumerate(blocks, 1):
+            if self.budget is not None:
+                await self.pause(self.budget.take(len(block), clock()))
+            if chunked:
+                self._write(chunk_line(response, number - 1, len(block)))
             self._write(block)
-            if response.chunked:
+            if chunked:
                 self._write(b"\r\n")
             await self._count(record, len(block))
             sent += len(block)
@@ -156,6 +210,7 @@ class Connection:
                 await self.pause(response.drip[1])
             elif response.rate:
                 await self.pause(started + sent / response.rate - clock())
+        return number
 
     async def _count(self, record: RequestRecord | None, size: int) -> None:
         queued = min(size, self._writer.transport.get_write_buffer_size())
@@ -189,8 +244,11 @@ class Connection:
 
     async def _delivered(self, descriptor: int) -> None:
         await self._drain()
-        for _ in range(50):
-            if not _queued(descriptor):
+        # TLS keeps a buffer that nobody can ask about; between two looks it would have refilled the socket's.
+        wanted, empty = (1 if self._writer.can_write_eof() else 2), 0
+        for _ in range(_LOOKS):
+            empty = 0 if _queued(descriptor) else empty + 1
+            if empty == wanted:
                 return
             await self.pause(0.01)
 
@@ -206,20 +264,3 @@ def _queued(descriptor: int) -> int:
         return int.from_bytes(fcntl.ioctl(descriptor, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
     except OSError:
         return 0
-
-
-def head_bytes(response: Response) -> bytes:
-    """Status line and headers, with the empty line that ends them."""
-    try:
-        reason = HTTPStatus(response.status).phrase
-    except ValueError:
-        reason = "Unknown"
-    pairs = list(response.headers)
-    if response.length is not None:
-        pairs.append(("Content-Length", str(response.length)))
-    if response.chunked:
-        pairs.append(("Transfer-Encoding", "chunked"))
-    if response.ending == "fin" and response.limit is None:
-        pairs.append(("Connection", "close"))
-    lines = [f"HTTP/1.1 {response.status} {reason}", *(f"{name}: {value}" for name, value in pairs)]
-    return "\r\n".join([*lines, "", ""]).encode("latin-1")

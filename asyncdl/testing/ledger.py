@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
+from collections import Counter
 from dataclasses import dataclass, field
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
 from asyncdl.model import Headers
@@ -26,7 +29,9 @@ class RequestRecord:
         range: half-open range asked for, or None; an end left open, or a count from the end, is resolved.
         generation: of the signed URL used, or None for an unsigned one.
         index: position among the data requests of this path, from 0; None while refused.
+        age: seconds since the first data request of this path; 0.0 for that one, and while refused.
         refused: the URL was not accepted, so no object was involved.
+        limited: answered 503 for a limit of the origin, so no object was involved.
         status: HTTP status sent, or 0 while none was.
         sent: body bytes handed to the socket.
         body_start: offset in the object of the first body byte sent, or None if the body is no part of the object.
@@ -43,7 +48,9 @@ class RequestRecord:
     range: tuple[int, int] | None = None
     generation: int | None = None
     index: int | None = None
+    age: float = 0.0
     refused: bool = False
+    limited: bool = False
     status: int = 0
     sent: int = 0
     body_start: int | None = None
@@ -77,6 +84,16 @@ class Ledger:
         return [record for record in self.requests if record.refused]
 
     @property
+    def limited(self) -> list[RequestRecord]:
+        """Requests that were answered 503 because of a limit of the origin."""
+        return [record for record in self.requests if record.limited]
+
+    @property
+    def heads(self) -> list[RequestRecord]:
+        """HEAD requests, whatever became of them."""
+        return [record for record in self.requests if record.method == "HEAD"]
+
+    @property
     def in_flight(self) -> int:
         """Requests that are being answered now."""
         return sum(record.finished is None for record in self.requests)
@@ -86,6 +103,28 @@ class Ledger:
         return [
             record for record in self.requests if record.index is not None and (path is None or record.path == path)
         ]
+
+    def asked(self, start: int, path: str | None = None) -> list[RequestRecord]:
+        """Data requests that began at this offset; one without a range begins at 0."""
+        return [record for record in self.data_requests(path) if start == (record.range or (0, 0))[0]]
+
+    def since(self, moment: float) -> list[RequestRecord]:
+        """Requests of any kind that came at `moment` (of `time.monotonic()`) or later."""
+        return [record for record in self.requests if record.started >= moment]
+
+    def per_generation(self, path: str) -> Counter[int | None]:
+        """How many data requests each signed URL of `path` served; unsigned ones count under None."""
+        return Counter(record.generation for record in self.data_requests(path))
+
+    def max_in_flight(self, path: str | None = None) -> int:
+        """The most data requests, of `path` or of all, that were ever being answered at the same time."""
+        moments = [
+            moment
+            for record in self.data_requests(path)
+            for moment in ((record.started, 1), (math.inf if record.finished is None else record.finished, -1))
+        ]
+        # At equal times the end sorts before the beginning: what touches does not overlap.
+        return max(accumulate(change for _, change in sorted(moments)), default=0)
 
     def bytes_sent(self, path: str | None = None) -> int:
         """Bytes of objects sent, of `path` or of all; error bodies do not count."""
@@ -99,6 +138,18 @@ class Ledger:
         """Bytes sent more than once, each further time counted."""
         spans = self._spans(path)
         return sum(stop - start for start, stop in spans) - sum(stop - start for start, stop in merged(spans))
+
+    def times_sent(self, path: str) -> list[tuple[int, int, int]]:
+        """Half-open ranges of the object with how often their bytes were sent: (start, stop, times), times above 0."""
+        changes: Counter[int] = Counter()
+        for start, stop in self._spans(path):
+            changes[start] += 1
+            changes[stop] -= 1
+        places = sorted(place for place, change in changes.items() if change)
+        counts = accumulate(changes[place] for place in places)
+        return [
+            (start, stop, times) for (start, stop), times in zip(pairwise(places), counts, strict=False) if times > 0
+        ]
 
     def generations(self, path: str) -> int:
         """How many different signed URLs of `path` served a data request."""

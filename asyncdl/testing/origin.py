@@ -2,34 +2,31 @@
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
+import contextlib
 import secrets
 import time
-from collections import Counter
+from collections.abc import AsyncIterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from asyncdl.errors import OptionsError
-from asyncdl.testing.connection import Connection, GoneError, RequestHead
+from asyncdl.testing.answers import Answers
+from asyncdl.testing.connection import Connection, RequestHead
 from asyncdl.testing.content import Content
-from asyncdl.testing.faults import Fault, Script
+from asyncdl.testing.faults import Fault
 from asyncdl.testing.ledger import Ledger, RequestRecord
+from asyncdl.testing.limits import ConnectionRates, Limits
+from asyncdl.testing.listener import Listener
+from asyncdl.testing.objects import LAST_MODIFIED, MADE_UP, StoredObject
 from asyncdl.testing.provider import Provider
-from asyncdl.testing.refusals import http_date, s3_mismatch
-from asyncdl.testing.response import Response, StoredObject, faulty, honest, parse_range, plain, rangeless, refused
-from asyncdl.testing.signer import Signer
+from asyncdl.testing.refusals import http_date
+from asyncdl.testing.response import Ending, Response
+from asyncdl.testing.script import Script
+from asyncdl.testing.signer import Signer, Terms
 
 if TYPE_CHECKING:
     import ssl as ssl_module
     from types import TracebackType
-    from typing import Self
-
-#: Stands for "make one up" where None means "send none".
-_MADE_UP: Final = "\0"
-_LAST_MODIFIED: Final = "Wed, 01 Jan 2025 00:00:00 GMT"
-#: Seconds within which closing, and a TLS handshake that would outlive it, must be over.
-_SHUTDOWN: Final = 5.0
+    from typing import Self, Unpack
 
 
 class Origin:
@@ -42,20 +39,27 @@ class Origin:
             assert content.first_difference(dest) is None
             assert 0 == origin.ledger.open_connections
 
-    It serves GET with single ranges, If-Match, If-None-Match and If-Range; HEAD is refused, as by a URL signed for GET.
+    It serves GET with single ranges, If-Match, If-None-Match and If-Range; HEAD is refused, as by a URL signed for GET,
+    unless a fault names it.
 
     Args:
         seed: of the objects' contents.
+        host: address listened on; another one of 127.0.0.0/8 makes another host.
         port: 0 lets the system choose.
         rate: bytes per second each connection gets; None: as fast as it goes.
         latency: seconds before every response.
         ranges: False ignores Range and says so.
         ssl: serve https with this context.
         clock_offset: seconds the server's clock, in Date and for expiry, is ahead of this machine's.
+        silent: connections are accepted, and nothing is ever said on them, not even of TLS.
+        requests_per_connection: after so many the connection is closed, unannounced.
+        idle: seconds without another request after which a kept-alive connection is closed.
+        max_connections, max_rate, retry_after, total_rate, connection_rates: see `Limits`.
 
     Attributes:
         ledger: what was asked and sent.
         faults: what `script` added, and how often it was applied.
+        limits: may be changed at any time.
     """
 
     def __init__(
@@ -69,65 +73,99 @@ class Origin:
         ranges: bool = True,
         ssl: ssl_module.SSLContext | None = None,
         clock_offset: float = 0.0,
+        silent: bool = False,
+        requests_per_connection: int | None = None,
+        idle: float | None = None,
+        max_connections: int | None = None,
+        max_rate: float | None = None,
+        retry_after: float | str | None = None,
+        total_rate: float | None = None,
+        connection_rates: ConnectionRates | None = None,
     ) -> None:
         self.seed = seed
         self.host = host
-        self.port: int = port
         self.rate = rate
         self.latency = latency
-        self.ranges = ranges
         self.clock_offset = clock_offset
+        self.requests_per_connection = requests_per_connection
+        self.idle = idle
         self.ledger: Ledger = Ledger()
-        self.faults: Script = Script()
-        self._ssl = ssl
-        self._objects: dict[str, StoredObject] = {}
-        self._asked: Counter[str] = Counter()
-        self._signed_only: set[str] = set()
+        self.limits: Limits = Limits(
+            max_connections=max_connections,
+            max_rate=max_rate,
+            retry_after=retry_after,
+            total_rate=total_rate,
+            connection_rates=connection_rates,
+        )
+        self._scheme = "http" if ssl is None else "https"
+        self._silent = silent
         self._signer = Signer(secrets.token_bytes(32))
-        self._server: asyncio.Server | None = None
-        self._serving: dict[asyncio.Task[None], Connection] = {}
-        self._failures: list[Exception] = []
+        self._answers = Answers(self._signer, self.limits, ranges=ranges)
+        self.faults: Script = self._answers.faults
+        self._listener = Listener(self._serve, self.ledger, host=host, port=port, ssl=ssl)
 
     async def __aenter__(self) -> Self:
-        handshake = None if self._ssl is None else _SHUTDOWN
-        self._server = await asyncio.start_server(
-            self._accepted, self.host, self.port, ssl=self._ssl, backlog=1024, ssl_handshake_timeout=handshake
-        )
-        self.port = self._server.sockets[0].getsockname()[1]
+        await self._listener.open(silent=self._silent)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
-        if error is None and self._failures:
+        if error is None and self._listener.failures:
             msg = "the origin itself failed while serving"
-            raise RuntimeError(msg) from self._failures[0]
+            raise RuntimeError(msg) from self._listener.failures[0]
 
     async def aclose(self) -> None:
         """Stop listening and drop every connection; no task and no socket is left."""
-        server, self._server = self._server, None
-        if server is None:
-            return
-        server.close()
-        for task, connection in self._serving.items():
-            connection.abort()
-            task.cancel()
-        async with asyncio.timeout(_SHUTDOWN):
-            while self._serving:
-                await asyncio.wait(self._serving)
-            await server.wait_closed()
+        await self._listener.aclose()
+
+    @contextlib.asynccontextmanager
+    async def refusing(self) -> AsyncIterator[None]:
+        """Refuse connections meanwhile, as if no server were running; those that are open go on.
+
+        async with origin.refusing():
+            ...                     # ConnectionRefusedError for whoever comes now
+        """
+        self._listener.refuse()
+        try:
+            yield
+        finally:
+            await self._listener.open(silent=self._silent)
+
+    @contextlib.asynccontextmanager
+    async def silence(self) -> AsyncIterator[None]:
+        """Accept connections meanwhile and never say a word on them, not even of TLS; those that are open go on."""
+        await self._listener.open(silent=True)
+        try:
+            yield
+        finally:
+            await self._listener.open(silent=self._silent)
+
+    @property
+    def ranges(self) -> bool:
+        """Whether Range is honoured; may be changed at any time."""
+        return self._answers.ranges
+
+    @ranges.setter
+    def ranges(self, value: bool) -> None:
+        self._answers.ranges = value
+
+    @property
+    def port(self) -> int:
+        """The port listened on; what was asked for, before."""
+        return self._listener.port
 
     @property
     def base_url(self) -> str:
         """Scheme, host and port; no slash at the end."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{'http' if self._ssl is None else 'https'}://{host}:{self.port}"
+        return f"{self._scheme}://{host}:{self.port}"
 
     @property
     def connections(self) -> int:
         """Connections that are open now."""
-        return len(self._serving)
+        return len(self._listener)
 
     def now(self) -> float:
         """The server's clock, in seconds since the epoch."""
@@ -138,49 +176,52 @@ class Origin:
         path: str,
         size: int,
         *,
-        etag: str | None = _MADE_UP,
-        last_modified: str | None = _LAST_MODIFIED,
+        etag: str | None = MADE_UP,
+        last_modified: str | None = LAST_MODIFIED,
         seed: int | None = None,
     ) -> Content:
-        """Serve an object of `size` bytes at `path`; one that is there already is replaced.
+        """Serve an object of `size` bytes at `path`; one that is there already is replaced, also in mid-download.
+
+        Responses that have begun go on with the object they began with.
 
         Args:
             path: begins with a slash; served under exactly this spelling, percent-encoding included.
             etag: header value with its quotes; by default a strong one that follows the content; None sends none.
             last_modified: header value; None sends none.
             seed: of the content; None takes the origin's.
+
+        Raises:
+            OptionsError: the path does not begin with a slash, or has a query.
         """
-        if not path.startswith("/") or "?" in path:
-            msg = f"a path begins with a slash and has no query: {path!r}"
-            raise OptionsError(msg)
         content = Content(self.seed if seed is None else seed, size)
-        if etag == _MADE_UP:
-            etag = f'"{hashlib.blake2b(repr(content).encode(), digest_size=16).hexdigest()}"'
-        self._objects[path] = StoredObject(path=path, content=content, etag=etag, last_modified=last_modified)
+        self._answers.objects[path] = StoredObject(path=path, content=content, etag=etag, last_modified=last_modified)
         return content
 
     def content(self, path: str) -> Content:
         """The content served at `path`."""
-        return self._objects[path].content
+        return self._answers.objects[path].content
 
     def url(self, path: str) -> str:
         """The unsigned URL of `path`."""
         return self.base_url + path
 
-    def presign(self, path: str, *, ttl: float, skin: str = "s3v4") -> str:
+    def presign(self, path: str, *, ttl: float, skin: str = "s3v4", **terms: Unpack[Terms]) -> str:
         """A URL that dies `ttl` seconds from now, to the millisecond; what can be read in it is rounded up to seconds.
 
         Args:
-            skin: s3v4, s3sts, s3v2, r2, gcs, azure, cloudfront or opaque.
+            skin: s3v4, s3sts, s3v2, r2, minio, ceph, oss, gcs, gcs_v2, azure, cloudfront, hf or opaque.
+            terms: `not_before`, `skew` and `allowed`, see `asyncdl.testing.signer.Terms`.
 
         Raises:
-            OptionsError: there is no such skin.
+            OptionsError: there is no such skin, or its URLs cannot say such a thing.
         """
-        return self.base_url + self._signer.mint(path, skin=skin, ttl=ttl, now=self.now())
+        return self.base_url + self._signer.mint(path, skin=skin, ttl=ttl, now=self.now(), **terms)
 
-    def provider(self, path: str, *, ttl: float, skin: str = "s3v4", delay: float = 0.0) -> Provider:
-        """A URL provider for `path`; every call signs anew, after `delay` seconds."""
-        return Provider(lambda: self.presign(path, ttl=ttl, skin=skin), delay=delay)
+    def provider(
+        self, path: str, *, ttl: float, skin: str = "s3v4", delay: float = 0.0, **terms: Unpack[Terms]
+    ) -> Provider:
+        """A URL provider for `path`; every call signs anew, as `presign` does, after `delay` seconds."""
+        return Provider(lambda: self.presign(path, ttl=ttl, skin=skin, **terms), delay=delay)
 
     def revoke(self, url: str) -> None:
         """Refuse a URL from now on, without a word about expiry."""
@@ -192,7 +233,7 @@ class Origin:
 
     def require_signature(self, path: str) -> None:
         """Refuse unsigned requests for `path`."""
-        self._signed_only.add(path)
+        self._answers.signed_only.add(path)
 
     def script(self, *faults: Fault) -> None:
         """Append faults; the first that matches a request is applied."""
@@ -203,39 +244,26 @@ class Origin:
         del head
         return None  # the value is the answer
 
-    def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connection = Connection(reader, writer, self.ledger)
-        task = asyncio.get_running_loop().create_task(self._serve(connection))
-        self._serving[task] = connection
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        del self._serving[task]
-        error = None if task.cancelled() else task.exception()
-        if isinstance(error, Exception):
-            self._failures.append(error)
-
     async def _serve(self, connection: Connection) -> None:
-        number = self.ledger.opened()
-        try:
-            while await self._exchange(connection, number):
-                pass
-        except GoneError:
-            pass
-        finally:
-            self.ledger.closed()
-            await connection.close()
+        crowded = self.limits.crowded(self.ledger.open_connections)
+        answered, ending = 0, "keep"
+        while ending == "keep" and answered != self.requests_per_connection:
+            ending = await self._exchange(connection, self.idle if answered else None, crowded=crowded)
+            answered += 1
+        if ending == "half":
+            await connection.half_close()
+            await connection.silence()
 
-    async def _exchange(self, connection: Connection, number: int) -> bool:
-        """One request and its response; whether another may follow."""
-        head = await connection.request()
+    async def _exchange(self, connection: Connection, idle: float | None, *, crowded: bool) -> Ending:
+        """One request and its response; how the connection goes on."""
+        head = await connection.request(idle)
         own = self.control(head)
         if own is not None:
             await connection.send(own, None)
-            return head.keeps_alive
-        record = self._recorded(head, number)
+            return "keep" if head.keeps_alive else "fin"
+        record = self._recorded(head, connection.number)
         try:
-            response = await self._respond(connection, head, record)
+            response = await self._respond(connection, record, crowded=crowded)
             record.aborted = response.limit is not None
             if response.ending == "stall":
                 await connection.silence()
@@ -247,7 +275,7 @@ class Origin:
         finally:
             record.finished = time.monotonic()
             self.ledger.changed()
-        return response.ending == "keep" and head.keeps_alive
+        return "fin" if response.ending == "keep" and not head.keeps_alive else response.ending
 
     def _recorded(self, head: RequestHead, connection: int) -> RequestRecord:
         grant = self._signer.grant(head.target)
@@ -265,40 +293,14 @@ class Origin:
         self.ledger.changed()
         return record
 
-    async def _respond(self, connection: Connection, head: RequestHead, record: RequestRecord) -> Response:
-        response = self._refusal(head, record)
-        if response is None:
-            response = await self._data(connection, record)
-        await connection.pause(self.latency)
-        dated = (("Date", http_date(self.now())), *response.headers)
-        response = replace(response, headers=dated, rate=response.rate or self.rate)
-        await connection.send(response, record, head_only=head.method == "HEAD")
+    async def _respond(self, connection: Connection, record: RequestRecord, *, crowded: bool) -> Response:
+        response = self._answers.answer(record, crowded=crowded, base_url=self.base_url, now=self.now())
+        await connection.pause(response.delay + self.latency)
+        if response.mute:
+            await connection.silence()
+        date = () if "date" in response.dropped else (("Date", http_date(self.now())),)
+        rate = response.rate or self.limits.rate_of(record.connection) or self.rate
+        connection.budget = self.limits.budget()
+        response = replace(response, headers=(*date, *response.headers), rate=rate)
+        await connection.send(response, record, head_only=record.method == "HEAD")
         return response
-
-    def _refusal(self, head: RequestHead, record: RequestRecord) -> Response | None:
-        if head.method not in {"GET", "HEAD"}:
-            return plain(405, b"", (("Allow", "GET"),), ending="fin")
-        refusal = None
-        if head.method == "HEAD":
-            refusal = s3_mismatch()
-        elif self._signer.is_signed(head.target) or record.path in self._signed_only:
-            refusal = self._signer.verify(head.target, self.now())
-        record.refused = refusal is not None
-        if refusal is not None:
-            return refused(refusal)
-        return None if record.path in self._objects else plain(404, b"<Error><Code>NoSuchKey</Code></Error>")
-
-    async def _data(self, connection: Connection, record: RequestRecord) -> Response:
-        stored = self._objects[record.path]
-        record.index = self._asked[record.path]
-        self._asked[record.path] += 1
-        record.range = parse_range(record.headers.get("Range"), stored.content.size)
-        fault = self.faults.pick(record, stored.content.size)
-        if fault is not None:
-            await connection.pause(fault.delay)
-            if fault.stall_headers:
-                await connection.silence()
-            if not self.ranges:
-                fault = replace(fault, ignore_range=True)
-            return faulty(fault, stored, record)
-        return honest(stored, record.headers, record.range) if self.ranges else rangeless(stored, record.headers)

@@ -295,10 +295,11 @@ async def _serve(options: argparse.Namespace) -> None:
             raise _PortError(msg) from error
         line = {"url": origin.base_url, "path": options.path, "size": options.size, "seed": options.seed}
         print(json.dumps(line), flush=True)  # noqa: T201  # the one line promised
-        await _no_longer_wanted(parent)
+        await no_longer_wanted(parent)
 
 
-async def _no_longer_wanted(parent: int) -> None:
+async def no_longer_wanted(parent: int) -> None:
+    """Wait until standard input closes, SIGTERM comes, or `parent` is not this process's parent any more."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
 

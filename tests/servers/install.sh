@@ -1,23 +1,40 @@
 #!/usr/bin/env bash
-# Installs the server programs that come from npm into .servers/ of the checkout, in fixed versions. Does nothing when they are there.
+# Installs the server programs that come from npm and PyPI into .servers/ of the checkout, in fixed versions. Does nothing when they are there.
 set -euo pipefail
 
 readonly S3RVER=3.7.1
+readonly MOTO=5.2.5 FLASK=3.1.3 FLASK_CORS=6.0.5
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 readonly target=$root/.servers
 
-installed() {
+s3rver_installed() {
     grep -qs "\"version\": \"$S3RVER\"" "$target/node_modules/s3rver/package.json"
 }
 
-if installed; then
-    exit 0
-fi
-if ! command -v npm >/dev/null; then
-    echo "install.sh: npm is not here, so s3rver cannot be installed (Debian: apt-get install npm)" >&2
-    exit 1
-fi
+moto_installed() {
+    [[ -x $target/moto/bin/moto_server ]] && compgen -G "$target/moto/lib/python3*/site-packages/moto-$MOTO.*" >/dev/null
+}
+
+install_s3rver() {
+    if ! command -v npm >/dev/null; then
+        echo "install.sh: npm is not here, so s3rver cannot be installed (Debian: apt-get install npm)" >&2
+        return 1
+    fi
+    npm install --no-save --no-audit --no-fund --ignore-scripts --loglevel=error --prefix "$target" "s3rver@$S3RVER"
+    s3rver_installed
+}
+
+# In an environment of its own: it wants its own botocore, and much else. Of its extra [server] only what S3 needs.
+install_moto() {
+    "${PYTHON:-python3}" -m venv --clear "$target/moto" || return 1
+    "$target/moto/bin/python" -m pip install --quiet --disable-pip-version-check \
+        "moto==$MOTO" "flask==$FLASK" "flask-cors==$FLASK_CORS" || return 1
+    moto_installed
+}
+
 mkdir -p "$target"
 echo '*' >"$target/.gitignore"
-npm install --no-save --no-audit --no-fund --ignore-scripts --loglevel=error --prefix "$target" "s3rver@$S3RVER"
-installed
+failed=0
+s3rver_installed || install_s3rver || failed=1
+moto_installed || install_moto || failed=1
+exit "$failed"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import aiohttp
 
@@ -64,6 +65,81 @@ async def ask(
         else:
             body += await response.excerpt(1 << 16)
         return Answer(response.status, response.headers, bytes(body), response.hops)
+
+
+class Bare:
+    """A server that says what it is told, whether that is HTTP or not.
+
+    Args:
+        serve: speaks on one connection, which is closed when it returns.
+
+    Attributes:
+        port: where it listens, on 127.0.0.1.
+        heads: the request heads that `head` has read, in order.
+        accepted: connections so far.
+    """
+
+    def __init__(self, serve: Callable[[Bare, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]) -> None:
+        self._serve = serve
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
+        self.heads: list[bytes] = []
+        self.accepted = 0
+        self.port = 0
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._begin, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._server is not None
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._server.wait_closed()
+
+    def url(self, scheme: str = "http") -> str:
+        """Where it listens, with a secret in the query."""
+        return f"{scheme}://127.0.0.1:{self.port}/f?X-Signature={SECRET}"
+
+    async def head(self, reader: asyncio.StreamReader) -> bytes:
+        """The next request head; empty when the client has gone."""
+        try:
+            self.heads.append(await reader.readuntil(b"\r\n\r\n"))
+        except (OSError, asyncio.IncompleteReadError):
+            return b""
+        return self.heads[-1]
+
+    def _begin(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.accepted += 1
+        task = asyncio.get_running_loop().create_task(self._run(reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _run(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await self._serve(self, reader, writer)
+        except OSError:
+            pass  # the client left, as it may
+        finally:
+            writer.close()
+
+
+def answering(*pieces: bytes, pause: float = 0.0, stay: bool = False) -> Bare:
+    """A server whose every answer is these bytes, `pause` seconds apart; then it leaves, or waits for the next."""
+
+    async def serve(bare: Bare, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await bare.head(reader):
+            for piece in pieces:
+                writer.write(piece)
+                await writer.drain()
+                await asyncio.sleep(pause)
+            if not stay:
+                return
+
+    return Bare(serve)
 
 
 def words_of(error: BaseException) -> str:

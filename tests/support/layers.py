@@ -38,8 +38,13 @@ RANKS = {
 ENGINE_LAYERS = {unit for unit, rank in RANKS.items() if rank <= RANKS["downloader"]}
 
 _HTTP_LIBRARIES = {"aiohttp", "yarl"}
+_HTTP_MODULES = {"edge/http.py", "edge/http_connections.py", "edge/http_faults.py"}
 _FILE_LIBRARIES = {"os", "aiofiles", "fcntl", "shutil", "tempfile"}
-_PLUGIN_LIBRARIES = {"pytest", "pytest_asyncio"}
+#: What a module of the test kit may need besides the standard library.
+_KIT_LIBRARIES = {
+    "testing/pytest_plugin.py": {"pytest", "pytest_asyncio"},
+    "testing/tls.py": {"trustme", "cryptography"},
+}
 _ENVIRONMENT_MODULE = "edge/environment.py"
 #: What a pure decision has no business with.
 _IMPURE = {
@@ -102,13 +107,13 @@ def _inside(unit: str, target: str) -> str | None:
 def _outside(path: str, unit: str, top: str) -> str | None:
     if unit == "rules" and top in _IMPURE:
         return "rules are pure"
-    known = {*sys.stdlib_module_names, *(_PLUGIN_LIBRARIES if path == "testing/pytest_plugin.py" else ())}
+    known = {*sys.stdlib_module_names, *_KIT_LIBRARIES.get(path, ())}
     if unit == "testing" and top not in known:
         return "testing needs nothing but the standard library"
     if unit not in ENGINE_LAYERS:
         return None
-    if top in _HTTP_LIBRARIES and path != "edge/http.py":
-        return "edge/http.py owns HTTP"
+    if top in _HTTP_LIBRARIES and path not in _HTTP_MODULES:
+        return "edge/http*.py own HTTP"
     if top in _FILE_LIBRARIES and path != "edge/files.py" and not (path == _ENVIRONMENT_MODULE and top == "os"):
         return "edge/files.py owns the file system"
     return None

@@ -5,19 +5,17 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
 import secrets
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 from urllib.parse import quote
 
-from asyncdl.testing import Content
 from asyncdl.testing.provider import Provider
-from tests.support.process import HOST, ServerProcess
+from tests.support.process import HOST
+from tests.support.site import Server, Site, as_root
 
 #: https://nginx.org/en/docs/http/ngx_http_secure_link_module.html: the variable is empty when the hash is wrong, "0"
 #: when the link was right once. A rate in the query is outside of the hash, so any link can be slowed down.
@@ -30,19 +28,20 @@ error_log stderr warn;
 events {{ worker_connections 1024; }}
 http {{
     log_format witness escape=json '{{"uri":"$uri","status":$status,"sent":$body_bytes_sent,"method":"$request_method",'
-        '"range":"$http_range","connection":$connection,"headers":"$http_x_test"}}';
+        '"range":"$http_range","connection":$connection,"headers":"$http_x_test",'
+        '"authorization":"$http_authorization","via":"$http_via"}}';
     access_log {directory}/access.log witness;
     client_body_temp_path {directory}/temp; proxy_temp_path {directory}/temp; fastcgi_temp_path {directory}/temp;
     uwsgi_temp_path {directory}/temp; scgi_temp_path {directory}/temp;
     default_type application/octet-stream;
     sendfile on;
     tcp_nodelay on;
-    keepalive_timeout 30s;
-    keepalive_requests 100000;
+    {http}
     map $arg_rate $rate {{ default 0; "~^[0-9]+$" $arg_rate; }}
     server {{
-        listen {host}:{port};
+        listen {host}:{port} {tls};
         root {root};
+        {server}
         limit_rate $rate;
         location / {{ }}
         location /signed/ {{
@@ -55,6 +54,7 @@ http {{
     }}
 }}
 """
+_KEPT_ALIVE: Final = "keepalive_timeout 30s; keepalive_requests 100000;"
 _LOGGED_WITHIN = 5.0
 _POLL = 0.01
 
@@ -69,6 +69,8 @@ class Access:
         range: the Range header, empty if there was none.
         connection: nginx's number of the TCP connection.
         headers: the X-Test header, empty if there was none.
+        authorization: the Authorization header, empty if there was none.
+        via: the Via header, empty if no proxy had set one.
     """
 
     uri: str
@@ -78,64 +80,73 @@ class Access:
     range: str
     connection: int
     headers: str
+    authorization: str
+    via: str
 
 
-class NginxServer:
-    """One running nginx; see `Nginx` for what a test sees of it."""
+class NginxServer(Server):
+    """One running nginx; see `Nginx` for what a test sees of it.
 
-    def __init__(self, directory: Path) -> None:
-        self.root = directory / "www"
-        self.root.mkdir()
-        (directory / "temp").mkdir()
-        self.log = directory / "access.log"
-        self.secret = secrets.token_hex(16)
-        self._directory = directory
-        self.process = ServerProcess(self._command, directory / "output.log")
+    Args:
+        http: directives for all servers; how long connections live among them.
+        server: directives for the server.
+        certificate: PEM file with chain and key; with it the server speaks TLS.
+    """
 
-    def _command(self, port: int) -> list[str]:
-        config = self._directory / "nginx.conf"
-        user = "user root;" if os.geteuid() == 0 else ""
-        values = {"directory": self._directory, "root": self.root, "host": HOST, "port": port}
-        config.write_text(_CONFIG.format(**values, user=user, secret=self.secret), encoding="utf-8")
-        program = find_nginx()
-        assert program is not None
-        return [program, "-p", str(self._directory), "-e", "stderr", "-c", str(config)]
+    PROGRAM: ClassVar[str] = "nginx"
+    PACKAGE: ClassVar[str] = "nginx-light"
+
+    def __init__(self, http: str = _KEPT_ALIVE, server: str = "", certificate: Path | None = None) -> None:
+        super().__init__()
+        (self.directory / "temp").mkdir()
+        self.log: Path = self.directory / "access.log"
+        self.secret: str = secrets.token_hex(16)
+        self._http, self._server, self._certificate = http, server, certificate
+        self.scheme = "https" if certificate else "http"
+
+    def command(self, port: int) -> list[str]:
+        tls = f"ssl; ssl_certificate {self._certificate}; ssl_certificate_key {self._certificate}"
+        config = self.write(
+            "nginx.conf",
+            _CONFIG.format(
+                directory=self.directory,
+                root=self.root,
+                host=HOST,
+                port=port,
+                user="user root;" if as_root() else "",
+                secret=self.secret,
+                http=self._http,
+                server=self._server,
+                tls=tls if self._certificate else "",
+            ),
+        )
+        return [self.program(), "-p", str(self.directory), "-e", "stderr", "-c", str(config)]
 
 
-class Nginx:
+class Nginx(Site):
     """What one test has of the server: a folder of its own, and the requests for it."""
 
     def __init__(self, server: NginxServer) -> None:
-        self._server = server
-        self._folder = secrets.token_hex(6)
-        (server.root / self._folder).mkdir()
-        self.port = server.process.port
+        super().__init__(server)
+        self._nginx = server
 
-    def add(self, name: str, size: int, seed: int = 1) -> Content:
-        """Puts a file of `size` bytes there; its bytes tell their offset."""
-        content = Content(seed, size)
-        with self.file(name).open("wb") as file:
-            for block in content.blocks(0, size, block=1 << 20):
-                file.write(block)
-        return content
-
-    def file(self, name: str) -> Path:
-        """Where the server reads `name`, to change or remove it."""
-        return self._server.root / self._folder / name
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return self.server.process.port
 
     def url(self, name: str, *, rate: int | None = None) -> str:
         """A URL that needs no signature; `rate` is bytes per second and connection."""
-        query = "" if rate is None else f"?rate={rate}"
-        return f"http://{HOST}:{self.port}/{self._folder}/{quote(name)}{query}"
+        return super().url(name) + ("" if rate is None else f"?rate={rate}")
 
     def sign(self, name: str, ttl: float, *, rate: int | None = None) -> str:
         """A URL that answers 410 from `ttl` seconds on, give or take the second nginx counts in."""
         expires = int(time.time() + ttl)
         path = f"/signed/{self._folder}/{name}"
-        digest = hashlib.md5(f"{expires}{path} {self._server.secret}".encode(), usedforsecurity=False).digest()
+        digest = hashlib.md5(f"{expires}{path} {self._nginx.secret}".encode(), usedforsecurity=False).digest()
         md5 = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
         slow = "" if rate is None else f"&rate={rate}"
-        return f"http://{HOST}:{self.port}{quote(path)}?md5={md5}&expires={expires}{slow}"
+        return f"{self.server.base}{quote(path)}?md5={md5}&expires={expires}{slow}"
 
     def provider(self, name: str, ttl: float, *, rate: int | None = None, delay: float = 0.0) -> Provider:
         """A provider of such URLs, which counts its `.calls`."""
@@ -157,19 +168,10 @@ class Nginx:
         uris = (f"/{self._folder}/{name}", f"/signed/{self._folder}/{name}")
         deadline = time.monotonic() + _LOGGED_WITHIN
         while True:
-            lines = self._server.log.read_text(encoding="utf-8").split("\n")[:-1]
+            lines = self._nginx.log.read_text(encoding="utf-8").split("\n")[:-1]
             found = [access for access in (Access(**json.loads(line)) for line in lines) if access.uri in uris]
             if complete(found):
                 return found
             if time.monotonic() > deadline:
                 raise TimeoutError(f"the access log of nginx has only {found}")
             time.sleep(_POLL)
-
-    def clear(self) -> None:
-        """Removes the test's files."""
-        shutil.rmtree(self._server.root / self._folder)
-
-
-def find_nginx() -> str | None:
-    """The program; Debian keeps it where only root looks."""
-    return shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")

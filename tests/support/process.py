@@ -87,6 +87,14 @@ class ServerProcess:
 
     def _start(self) -> None:
         self.port = free_port()
+        self.start()
+
+    def start(self) -> None:
+        """Runs the program once more, on the port it had.
+
+        Raises:
+            ServerError: it did not come up.
+        """
         with self._log.open("ab") as output:
             self._process = subprocess.Popen(
                 list(self._command(self.port)),
@@ -104,12 +112,19 @@ class ServerProcess:
             time.sleep(_POLL)
         raise ServerError(f"ended with {self._process.returncode} instead of listening:\n{self.words}")
 
+    def kill(self) -> None:
+        """Ends the whole process group without a word, as a crash does, and waits for its port."""
+        self._stop(signal.SIGKILL)
+
     def stop(self) -> None:
         """Ends the whole process group, by force if it must be, and waits for its port. Safe to call again."""
+        self._stop(signal.SIGTERM)
+
+    def _stop(self, number: signal.Signals) -> None:
         process, self._process = self._process, None
         if process is None:
             return
-        self._signal(process, signal.SIGTERM)
+        self._signal(process, number)
         try:
             process.wait(_STOPPED_WITHIN)
         except subprocess.TimeoutExpired:

@@ -1,4 +1,4 @@
-"""s3rver, an S3 server, with URLs presigned by botocore that it really refuses once they have expired."""
+"""S3 servers with URLs presigned by botocore; s3rver among them really refuses the expired ones."""
 
 from __future__ import annotations
 
@@ -39,21 +39,26 @@ class S3Server:
         return [node, str(PROGRAM), "-d", str(self.data), "-a", HOST, "-p", str(port), "--no-vhost-buckets"]
 
 
-class S3:
-    """What one test has of the server: a bucket of its own."""
+class Bucket:
+    """What one test has of an S3 server: a bucket of its own.
 
-    def __init__(self, server: S3Server) -> None:
-        self._server = server
+    Args:
+        port: where the server listens.
+        key: name and secret of the account, which are the same.
+    """
+
+    def __init__(self, port: int, key: str) -> None:
         self._clients: dict[SignatureVersion, Any] = {}
-        self.port = server.process.port
-        self.bucket = f"bucket-{secrets.token_hex(6)}"
+        self._key = key
+        self.port: int = port
+        self.bucket: str = f"bucket-{secrets.token_hex(6)}"
         self.client("s3v4").create_bucket(Bucket=self.bucket)
 
     def client(self, version: SignatureVersion = "s3v4") -> Any:
         """A botocore client of the server, with path-style addressing."""
         if version not in self._clients:
             session = botocore.session.Session()
-            session.set_credentials(_KEY, _KEY)
+            session.set_credentials(self._key, self._key)
             config = botocore.config.Config(
                 signature_version=version,
                 s3={"addressing_style": "path"},
@@ -77,6 +82,30 @@ class S3:
         self.client().put_object(Bucket=self.bucket, Key=key, Body=content.read(0, size))
         return content
 
+    def presign(self, key: str, ttl: int, version: SignatureVersion = "s3v4") -> str:
+        """A GET URL that dies `ttl` seconds from now; S3 counts in whole seconds and has none shorter than 1."""
+        url: str = self.client(version).generate_presigned_url(
+            "get_object", Params={"Bucket": self.bucket, "Key": key}, ExpiresIn=ttl
+        )
+        return url
+
+    def provider(self, key: str, ttl: int, version: SignatureVersion = "s3v4", *, delay: float = 0.0) -> Provider:
+        """A provider of such URLs, which counts its `.calls`."""
+        return Provider(lambda: self.presign(key, ttl, version), delay=delay)
+
+    def clear(self) -> None:
+        """Closes the clients."""
+        for client in self._clients.values():
+            client.close()
+
+
+class S3(Bucket):
+    """A bucket of s3rver."""
+
+    def __init__(self, server: S3Server) -> None:
+        super().__init__(server.process.port, _KEY)
+        self._server = server
+
     def place(self, key: str, size: int, seed: int = 1) -> Content:
         """Puts a large object straight into the server's folder, at the speed of the disk.
 
@@ -95,22 +124,10 @@ class S3:
         metadata.write_text(json.dumps({"content-type": "application/octet-stream"}), encoding="utf-8")
         return content
 
-    def presign(self, key: str, ttl: int, version: SignatureVersion = "s3v4") -> str:
-        """A GET URL that dies `ttl` seconds from now; S3 counts in whole seconds and has none shorter than 1."""
-        url: str = self.client(version).generate_presigned_url(
-            "get_object", Params={"Bucket": self.bucket, "Key": key}, ExpiresIn=ttl
-        )
-        return url
-
-    def provider(self, key: str, ttl: int, version: SignatureVersion = "s3v4", *, delay: float = 0.0) -> Provider:
-        """A provider of such URLs, which counts its `.calls`."""
-        return Provider(lambda: self.presign(key, ttl, version), delay=delay)
-
     def clear(self) -> None:
         """Removes the bucket and closes the clients."""
         shutil.rmtree(self._server.data / self.bucket, ignore_errors=True)
-        for client in self._clients.values():
-            client.close()
+        super().clear()
 
 
 def missing() -> str | None:

@@ -67,6 +67,58 @@ async def test_refused_requests_are_not_hit(origin: Origin) -> None:
     assert 1 == origin.faults.applied(fault)
 
 
+async def test_conditions_on_the_connection(origin: Origin) -> None:
+    """Connections count from 0 in the order accepted, whatever is asked on them."""
+    origin.script(Fault(connection=1, status=500), Fault(connection=range(3, 9), status=501))
+    statuses = [(await ask(origin.url("/f"), span=(0, 1))).status for _ in range(5)]
+
+    assert [206, 500, 206, 501, 501] == statuses
+
+
+async def test_conditions_on_the_method(origin: Origin) -> None:
+    """HEAD is refused until a fault names it: then it gets what the fault says, and is no data request."""
+    origin.script(Fault(method="GET", status=500, times=1), Fault(method="HEAD", start=0, times=1))
+    origin.script(Fault(method="HEAD", path="/f", status=405, times=1), Fault(request=0, status=501))
+    url = origin.url("/f")
+    replies = [await ask(url, method=method) for method in ("HEAD", "GET", "HEAD", "HEAD")]
+    replies.append(await ask(origin.url("/unknown"), method="HEAD"))
+
+    assert [200, 500, 405, 403, 403] == [reply.status for reply in replies]
+    assert (str(3 << 20), b"") == (replies[0].headers.get("Content-Length"), replies[0].body)
+    assert [False, False, False, True, True] == [record.refused for record in origin.ledger.requests]
+    assert [1] == [record.number for record in origin.ledger.data_requests()]
+
+
+@pytest.mark.parametrize(("age", "hit"), [(0.0, False), (1.9, False), (2.0, True), (50.0, True)])
+def test_conditions_on_the_time(age: float, hit: bool) -> None:
+    """A fault with `after` hits whoever comes so long after the first."""
+    record = RequestRecord(number=0, connection=0, method="GET", path="/f", raw_target="/f", index=0, age=age)
+
+    assert hit is Fault(after=2.0).matches(record, 10)
+
+
+async def test_the_age_of_a_request(origin: Origin) -> None:
+    """It is counted from the first data request of its path."""
+    origin.add("/g", 10)
+    for path in ("/f", "/f", "/g", "/f"):
+        await ask(origin.url(path), span=(0, 1))
+    f, f_later, g, f_last = origin.ledger.requests
+
+    assert (0.0, 0.0) == (f.age, g.age)
+    assert (f_later.started - f.started, f_last.started - f.started) == (f_later.age, f_last.age)
+    assert 0 < f_later.age < f_last.age
+
+
+async def test_uses_are_counted(origin: Origin) -> None:
+    """The script knows how often each fault was applied, and how often any was."""
+    faults = Fault(request=0, status=500), Fault(request={1, 2}, status=501)
+    origin.script(*faults)
+    for _ in range(4):
+        await ask(origin.url("/f"), span=(0, 1))
+
+    assert (1, 2, 3) == (*map(origin.faults.applied, faults), origin.faults.uses)
+
+
 def test_a_response_ends_once() -> None:
     """Two ends for one response are refused when written, not when served."""
     with pytest.raises(OptionsError, match="drop_after and reset_after"):

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
@@ -20,86 +16,25 @@ from asyncdl.model import Request
 from asyncdl.refresher import Lease
 from asyncdl.testing import SKINS, Fault, Origin
 from tests.flow.test_faults import LASTING, PASSING
-from tests.support.flow import PART, fetch, small
+from tests.support.flow import PART, small
 from tests.support.proxy import Proxy
-from tests.support.secrets import Ears
+from tests.support.secrets import (
+    BEARER,
+    CALLERS,
+    ELSEWHERE,
+    HEADERS,
+    MARKERS,
+    OF_THE_URL,
+    PASSWORD,
+    PROXYS,
+    SIGNED,
+    TOKEN,
+    USER,
+    Ears,
+    Scene,
+)
 
 SIZE = 6 * PART + 999
-QUICK = asyncdl.Timeouts(connect=3, response=0.2, stall=0.2, low_speed=None, refresh=0.6)
-RETRY = asyncdl.Retry(attempts=2, base=0.001, cap=0.002)
-
-# Short, so that half of what surrounds them is enough; with characters that are written in several ways.
-TOKEN = "tq7%2Bf3%2F9e"
-USER, PASSWORD = "uq8a41c", "pq9d22%3D"
-CALLERS, SIGNED = "hq5b77+x", "sq6c88/y"
-ELSEWHERE = "eq4d55%2Bz"
-PROXYS = "xq3e66p"
-MARKERS = [TOKEN, USER, PASSWORD, CALLERS, SIGNED, ELSEWHERE, PROXYS]
-
-HEADERS = {"X-Api-Key": CALLERS, "Cookie": f"session={CALLERS}"}
-#: Not beside a user in the URL: there can be one Authorization only.
-BEARER = HEADERS | {"Authorization": f"Bearer {CALLERS}"}
-OF_THE_URL = (("X-Amz-Security-Token", SIGNED), ("X-Signed-For", SIGNED))
-
-
-@dataclass
-class Scene:
-    """One download under observation.
-
-    Attributes:
-        secrets: what must not come out; signed URLs add theirs.
-    """
-
-    origin: Origin
-    dest: Path
-    ears: Ears = field(default_factory=Ears)
-    secrets: set[str] = field(default_factory=lambda: set(MARKERS))
-
-    @property
-    def plain(self) -> str:
-        """An unsigned URL with a token in its query, and a user and a password."""
-        host = self.origin.base_url.removeprefix("http://")
-        return f"http://{USER}:{PASSWORD}@{host}/object?format=bin&ticket={TOKEN}"
-
-    def sign(self, *, path: str = "/object", ttl: float = 3600, skin: str = "s3v4") -> str:
-        """A signed URL whose query has the token too; all of its longer values are secrets from here on."""
-        url = self.origin.presign(f"{path}?response-content-disposition={TOKEN}", ttl=ttl, skin=skin)
-        # Not the scopes and dates that anybody could write: they stand in other words too.
-        self.secrets |= {value for _, value in parse_qsl(urlsplit(url).query) if len(value) >= 20}
-        # asyncio shows 30 characters of a text in its middle shortened: half a signature is one still.
-        self.secrets.add(url[-10:])
-        return url
-
-    async def run(self, *, cancel_after: Awaitable[object] | None = None, **changes: Any) -> BaseException | None:
-        """Download, and look everywhere; what it raised, or None."""
-        arguments: dict[str, Any] = {"source": asyncdl.SignedUrl(self.plain, headers=OF_THE_URL), "headers": HEADERS}
-        arguments |= {"options": small(2), "timeouts": QUICK, "retry": RETRY} | changes
-        error: BaseException | None = None
-        with self.ears.listening():
-            task = asyncio.create_task(
-                fetch(
-                    dest=self.dest,
-                    on_progress=self.ears.hear,
-                    **arguments,
-                )
-            )
-            try:
-                if cancel_after is not None:
-                    await cancel_after
-                    task.cancel()
-                self.ears.hear(await task)
-            except (Exception, asyncio.CancelledError) as caught:  # noqa: BLE001  # whatever it is, it is looked at
-                self.ears.hear_error(caught)
-                error = caught
-            self.ears.hear(task)
-        self.ears.heard += os.listdir(self.dest.parent)
-        return error
-
-    def check(self) -> None:
-        """Nothing came out, and something was heard."""
-        assert [] == self.ears.told(self.secrets)
-        assert self.ears.heard_of("Progress(done=")
-        assert self.ears.heard_of("Task")
 
 
 @pytest.fixture(autouse=True)
@@ -131,24 +66,6 @@ async def test_fault_that_passes(scene: Scene, fault: Fault) -> None:
 async def test_fault_that_lasts(scene: Scene, fault: Fault) -> None:
     """Nor does the error, nor anything that hangs on it."""
     scene.origin.script(fault)
-
-    assert isinstance(await scene.run(), asyncdl.AsyncdlError)
-    scene.check()
-
-
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 503])
-@pytest.mark.parametrize("form", ["xml", "json", "html", "text"])
-async def test_server_that_repeats_the_request(scene: Scene, status: int, form: str) -> None:
-    """Error bodies quote the URL, its signature, the headers: what is shown of them is without."""
-    target, decoded = scene.plain, "tq7+f3/9e"
-    bodies = {
-        "xml": f"<Error><Code>Odd</Code><Message>no {target} for {decoded}</Message><StringToSign>GET\n{decoded}\n"
-        f"</StringToSign><SignatureProvided>{TOKEN}</SignatureProvided></Error>",
-        "json": f'{{"error": {{"message": "cannot read {target}", "token": "{decoded}"}}}}',
-        "html": f"<html><title>refused</title><p>The URL {target.replace('&', '&amp;')} was refused ({decoded})</p>",
-        "text": f"cannot serve {target} with token={decoded}\nAuthorization: Bearer {CALLERS}",
-    }
-    scene.origin.script(Fault(status=status, body=bodies[form].encode()))
 
     assert isinstance(await scene.run(), asyncdl.AsyncdlError)
     scene.check()
@@ -359,6 +276,26 @@ async def test_end_in_mid_download(scene: Scene, when: str, how: str) -> None:
     scene.check()
 
 
+@pytest.mark.parametrize("target", ["given", "of a redirect"])
+@pytest.mark.parametrize("fault", ["name", "certificate", "port"])
+async def test_no_connection(scene: Scene, origins: dict[str, Origin], target: str, fault: str) -> None:
+    """A host nobody knows, one nobody vouches for, and one that does not listen: named, and no more than named."""
+    await origins["P"].aclose()
+    bases = {
+        "name": f"http://{USER}:{PASSWORD}@no-such-host.invalid",
+        "certificate": origins["S"].base_url.replace("://", f"://{USER}:{PASSWORD}@"),
+        "port": origins["P"].base_url,
+    }
+    url = f"{bases[fault]}/object?ticket={ELSEWHERE}"
+    if target == "of a redirect":
+        scene.origin.script(Fault(redirect=url))
+        url = scene.plain
+    error = await scene.run(source=asyncdl.SignedUrl(url, headers=OF_THE_URL), timeouts=asyncdl.Timeouts(connect=3))
+
+    assert isinstance(error, asyncdl.ConnectError)
+    scene.check()
+
+
 def test_reprs() -> None:
     """Every value that may be printed can be."""
     url = asyncdl.SignedUrl(f"https://{USER}:{PASSWORD}@host/object?ticket={TOKEN}", headers=OF_THE_URL)
@@ -375,52 +312,3 @@ def test_reprs() -> None:
 
     assert [] == ears.told(MARKERS)
     assert ears.heard_of("https://host/object?…")
-
-
-async def command(*argv: str) -> Ears:
-    """What the command prints, with all the verbosity it has; and the names of the files it leaves."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("ASYNCDL_")}
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-X", "dev", "-m", "asyncdl", "--json", "-vv", "--retries", "1", *argv),
-        env=environment | {"PYTHONPATH": str(Path(__file__).parents[2]), "PYTHONASYNCIODEBUG": "1"},
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    ears = Ears()
-    try:
-        async with asyncio.timeout(30):
-            printed, _ = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    ears.heard.append(printed.decode())
-    return ears
-
-
-@pytest.mark.parametrize("case", ["good", "refused", "expired", "proxy", "bad URL", "refresh command fails"])
-async def test_command(scene: Scene, case: str) -> None:
-    """The command prints events, notes and tracebacks, and none of these."""
-    url, more, said = scene.plain, ["-d", str(scene.dest.parent), "-o", scene.dest.name], '"event": "failed"'
-    more += [part for name, value in HEADERS.items() for part in ("-H", f"{name}: {value}")]
-    if case == "good":
-        said = '"event": "finished"'
-    elif case == "refused":
-        scene.origin.script(Fault(status=403, body=f"no {url} for {TOKEN}".encode()))
-    elif case == "expired":
-        url = scene.sign()
-        scene.origin.expire(url)
-    elif case == "proxy":
-        more += ["--proxy", f"http://u:{PROXYS}@127.0.0.1:9"]
-    elif case == "bad URL":
-        url = url.replace("http:", "gopher:")
-        said = "asyncdl: error"
-    elif case == "refresh command fails":
-        scene.origin.script(Fault(status=403, body=b"Request has expired"))
-        more += ["--refresh-command", f"echo 'no {scene.plain}' >&2; exit 3"]
-
-    ears = await command(url, *more)
-
-    assert [] == ears.told(scene.secrets)
-    assert ears.heard_of(said)

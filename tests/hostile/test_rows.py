@@ -1,0 +1,86 @@
+"""Every scenario, over 1, 4 and 16 connections: the right end, and nothing lost, leaked or asked for in vain."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+import asyncdl
+from asyncdl.testing import Origin
+from asyncdl.testing.scenarios import ALL, Scenario, Stage, staged
+from tests.support.flow import small
+
+#: Seconds; for ever where everything else takes milliseconds, and short enough to wait for a few times.
+IMPATIENT = asyncdl.Timeouts(connect=2, response=0.4, stall=0.4, low_speed=(2000, 0.4), refresh=3)
+EAGER = asyncdl.Retry(attempts=6, base=0.005, cap=0.02)
+#: Seconds within which every scenario must be over.
+BOUND = 15.0
+
+
+async def attempt(stage: Stage, dest: Path, connections: int) -> asyncdl.Result | asyncdl.AsyncdlError:
+    """What asyncdl makes of it, in time."""
+    try:
+        async with asyncio.timeout(BOUND):
+            return await asyncdl.download(
+                stage.url if stage.scenario.skin is None else stage.provider,
+                dest,
+                size=stage.declared,
+                options=small(connections, ca_file=stage.ca_file, reuse_window=1.0),
+                timeouts=IMPATIENT,
+                retry=EAGER,
+            )
+    except asyncdl.AsyncdlError as error:
+        return error
+
+
+def asked(stage: Stage) -> int:
+    """How often the most wanted range was asked for at one host."""
+    counts = Counter(
+        (name, record.path, (record.headers.get("Range") or "").partition("-")[0])
+        for name, origin in stage.origins.items()
+        for record in origin.ledger.requests
+    )
+    return max(counts.values(), default=0)
+
+
+def everybody_left(origin: Origin) -> bool:
+    """Whether no connection is open any more."""
+    return 0 == origin.ledger.open_connections
+
+
+@pytest.mark.parametrize("connections", [1, 4, 16])
+@pytest.mark.parametrize("scenario", ALL, ids=str)
+async def test_scenario(scenario: Scenario, connections: int, tmp_path: Path, no_leaks: object) -> None:
+    """The object byte for byte, or the right error and no destination; within the bounds that the scenario states."""
+    folder = tmp_path / "download"
+    folder.mkdir()
+    dest = folder / "file"
+
+    async with staged(scenario, tmp_path) as stage:
+        ended = await attempt(stage, dest, connections)
+
+        for origin in stage.origins.values():
+            await origin.ledger.until(partial(everybody_left, origin))
+        applied = stage.applied
+        brought = await asyncio.to_thread(stage.brought, dest)
+        poisoned = await asyncio.to_thread(stage.poisoned, folder)
+        most = asked(stage)
+
+    if scenario.errors:
+        assert isinstance(ended, asyncdl.AsyncdlError), ended
+        assert ended.code in scenario.errors, repr(ended)
+        assert "nothing" == brought
+    else:
+        assert isinstance(ended, asyncdl.Result), repr(ended)
+        assert "whole" == brought
+        assert ["file"] == [path.name for path in folder.iterdir()]
+        assert stage.size == ended.fetched or scenario.restarts
+        assert ended.refreshes <= scenario.refreshes
+    assert [] == poisoned
+    assert most <= scenario.asks
+    assert stage.provider.calls <= 1 + scenario.refreshes
+    assert applied or not scenario.reached
