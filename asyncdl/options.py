@@ -78,6 +78,9 @@ class Options:
         refresh_margin: seconds before its known expiry at which a URL is renewed early; for URLs that live less than
             twenty times as long, one twentieth of their life.
         max_redirects: redirects followed for one request.
+        allow_private_redirects: follow redirects from hosts of the public Internet to private, loopback, link-local and
+            other special addresses. Over a proxy or a session of the caller's, only addresses in the URL itself and
+            names like localhost can be told apart.
         preallocate: reserve the whole size on disk before the first byte, where the file system can.
         proxy: proxy URL for every request; None takes it from the environment (see `use_environment`). Not shown in the
             repr: it may name a password.
@@ -98,6 +101,7 @@ class Options:
     reuse_window: float = 5.0
     refresh_margin: float = 5.0
     max_redirects: int = 5
+    allow_private_redirects: bool = False
     preallocate: bool = True
     proxy: str | None = field(default=None, repr=False)
     ca_file: str | Path | None = None
@@ -114,7 +118,7 @@ class Options:
             _count("part_size", self.part_size)
         for name in ("reuse_window", "refresh_margin"):
             _number(name, getattr(self, name), zero=True)
-        for name in ("preallocate", "use_environment"):
+        for name in ("allow_private_redirects", "preallocate", "use_environment"):
             _flag(name, getattr(self, name))
         _require(self.proxy is None or isinstance(self.proxy, str), "proxy must be a URL in a str, or None")
         _require(self.ca_file is None or isinstance(self.ca_file, str | Path), "ca_file must be a path, or None")
@@ -138,7 +142,7 @@ class Timeouts:
     Args:
         total: one wall-clock deadline over the whole operation: URL refreshes, retries, waiting in the queue, writing,
             fsync and rename. None: no deadline. Only this one may end a download that makes progress.
-        connect: to establish one connection, TLS included.
+        connect: to establish one connection, name resolution, a proxy's tunnel and TLS included.
         response: from sending a request to the last byte of the response headers.
         stall: without a single new byte of a body. Time spent waiting for our own disk does not count.
         low_speed: `(bytes_per_second, seconds)`: a connection slower than this over the window is dropped and the

@@ -66,6 +66,7 @@ SECONDS = {
     (Retry, "cap"): True,
     (Retry, "retry_after_cap"): True,
 }
+FLAGS = ["allow_private_redirects", "preallocate", "use_environment"]
 OPTIONAL = {"part_size", "total", "low_speed", "proxy", "ca_file", "user_agent"}
 
 
@@ -162,7 +163,7 @@ def test_no_low_speed(value: Any, message: str) -> None:
 
 
 @pytest.mark.parametrize("value", [0, 1, "no", "", None, nan], ids=repr)
-@pytest.mark.parametrize("name", ["preallocate", "use_environment"])
+@pytest.mark.parametrize("name", FLAGS)
 def test_no_flag(name: str, value: object) -> None:
     """A switch is True or False: the text "no" is not a no."""
     with pytest.raises(OptionsError, match=f"{name} must be True or False"):
@@ -170,7 +171,7 @@ def test_no_flag(name: str, value: object) -> None:
 
 
 @pytest.mark.parametrize("value", [True, False])
-@pytest.mark.parametrize("name", ["preallocate", "use_environment"])
+@pytest.mark.parametrize("name", FLAGS)
 def test_flag(name: str, value: bool) -> None:
     """Both positions of a switch."""
     assert value is getattr(Options(**{name: value}), name)  # type: ignore[arg-type]
@@ -269,7 +270,7 @@ def test_every_option_is_tested_here() -> None:
     fields = {(kind, field.name) for kind in (Options, Timeouts, Retry) for field in dataclasses.fields(kind)}
     others = {
         (Timeouts, "low_speed"),
-        *((Options, name) for name in ("preallocate", "proxy", "ca_file", "use_environment", "user_agent")),
+        *((Options, name) for name in (*FLAGS, "proxy", "ca_file", "user_agent")),
     }
 
     assert fields == {*COUNTS, *SECONDS, *others}

@@ -119,7 +119,10 @@ def _parser() -> Parser:
     )
     parser.add_argument("urls", metavar="URL", nargs="*", help="http or https URL; several are fetched one by one")
     for option in settings.VALUE_OPTIONS:
-        parser.add_argument(*option.flags, type=argument(option.read), metavar=option.metavar, help=option.help)
+        if option.metavar:
+            parser.add_argument(*option.flags, type=argument(option.read), metavar=option.metavar, help=option.help)
+        else:
+            parser.add_argument(*option.flags, action=argparse.BooleanOptionalAction, help=option.help)
     parser.add_argument(
         "-H",
         "--header",

@@ -1,4 +1,4 @@
-"""The options that take a value, each with its flags and its environment variable; no parsing of command lines."""
+"""The options that can be set, each with its flags and its environment variable; no parsing of command lines."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ class ValueOption:
     Attributes:
         flags: as on the command line; the last one, long, names it.
         read: from text to value; raises OptionsError.
+        metavar: what the help calls the value; empty where the flag alone says it, and `--no-` before it the opposite.
         default: where neither the command line nor the environment says anything.
         in_environment: False for what belongs to one file only.
     """
@@ -147,6 +148,13 @@ VALUE_OPTIONS: Final = (
         metavar="FILE",
         help="PEM file of the certificate authorities to trust instead of the system's",
     ),
+    ValueOption(
+        flags=("--allow-private-redirects",),
+        read=values.flag,
+        metavar="",
+        help="follow redirects from public hosts to private addresses",
+        default=_OPTIONS.allow_private_redirects,
+    ),
 )
 
 
@@ -170,6 +178,7 @@ class Settings:
     if_exists: IfExists
     proxy: str | None
     cacert: str | None
+    allow_private_redirects: bool
     json: bool
     quiet: bool
     verbose: int
@@ -180,7 +189,11 @@ class Settings:
     def options(self) -> Options:
         """The engine's options."""
         return Options(
-            connections=self.connections, part_size=self.part_size, proxy=self.proxy, ca_file=self.cacert or None
+            connections=self.connections,
+            part_size=self.part_size,
+            proxy=self.proxy,
+            ca_file=self.cacert or None,
+            allow_private_redirects=self.allow_private_redirects,
         )
 
     def timeouts(self, *, spent: float = 0.0) -> Timeouts:

@@ -12,6 +12,16 @@ from asyncdl.rules.urls import check_headers
 _UNITS: Final = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 #: Nineteen digits hold every file size there is; more only cost time.
 _SIZE: Final = re.compile(r"([0-9]{1,19})(?:([KMGT])(?:iB)?)?", re.IGNORECASE)
+_FLAGS: Final = {
+    "1": True,
+    "yes": True,
+    "true": True,
+    "on": True,
+    "0": False,
+    "no": False,
+    "false": False,
+    "off": False,
+}
 _COUNT: Final = re.compile(r"[0-9]{1,9}")
 
 
@@ -78,6 +88,19 @@ def count(text: str) -> int:
         msg = "must be a whole number of at least 1"
         raise OptionsError(msg)
     return int(text)
+
+
+def flag(text: str) -> bool:
+    """`1`, `yes`, `true` or `on`, or their opposites.
+
+    Raises:
+        OptionsError: it is none of these.
+    """
+    word = text.strip().lower()
+    if word not in _FLAGS:
+        msg = f"must be one of {', '.join(_FLAGS)}"
+        raise OptionsError(msg)
+    return _FLAGS[word]
 
 
 def some_text(text: str) -> str:

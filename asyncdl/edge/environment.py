@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import ssl
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -13,6 +14,7 @@ from asyncdl.errors import OptionsError
 
 #: In the order in which they are asked.
 _CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+_UNSENDABLE = re.compile(r"[\x00-\x20\x7f]")
 _OPENSSL_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
@@ -20,8 +22,12 @@ def check_proxy(proxy: str) -> str:
     """A proxy URL that can be used.
 
     Raises:
-        OptionsError: it is not an http or https URL with a host. The message never holds it: it may name a password.
+        OptionsError: it is not an http or https URL with a host, or has white space in it. The message never holds it:
+            it may name a password.
     """
+    if _UNSENDABLE.search(proxy):
+        # urlsplit() takes line ends out, and would judge another text than the one that is used.
+        raise OptionsError("the proxy's URL holds white space or a control character")
     try:
         split = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
         usable = split.scheme in {"http", "https"} and bool(split.hostname) and (split.port is None or split.port > 0)

@@ -1,7 +1,7 @@
-"""HTTP over aiohttp: one range request out, one response with its body in. The only module that names aiohttp.
+"""HTTP over aiohttp: one range request out, one response with its body in.
 
 What a response is worth is decided elsewhere; here it is only brought in, with every wait bounded and every fault
-translated. No aiohttp exception leaves this module, because their texts and arguments hold whole URLs.
+translated. The `http` modules of this folder are the only ones that name aiohttp.
 """
 
 from __future__ import annotations
@@ -20,12 +20,15 @@ from yarl import URL
 
 from asyncdl._version import __version__
 from asyncdl.edge.environment import check_proxy, proxy_for, trust_store
+from asyncdl.edge.http_connections import Connector, RawResponse
+from asyncdl.edge.http_faults import leads_inside, translate
 from asyncdl.edge.stream import StreamBody
 from asyncdl.edge.transport import Body, Response
 from asyncdl.edge.waits import Bound, is_cancelled
 from asyncdl.errors import ConnectError, OptionsError, ResponseMismatchError, StallError, TransferError
 from asyncdl.model import HeaderPairs, Headers, SignedUrl
 from asyncdl.options import Options, Timeouts
+from asyncdl.rules import addresses
 from asyncdl.rules.fields import merge_fields, take_userinfo
 from asyncdl.rules.ranges import range_header
 from asyncdl.rules.urls import Origin, origin_of, redirect_target
@@ -43,6 +46,10 @@ _CLOSE_GRACE = 2.0
 class AiohttpTransport:
     """The transport over one aiohttp session.
 
+    A redirect from a host of the public Internet to an address that is not is refused, unless the options allow it:
+    by the address that is connected to, each time; over a proxy or the caller's session, whose business that is, by
+    what the URL spells out.
+
     Args:
         session: used as it is (its connector, headers and cookies) and never closed; None opens one that keeps no
             cookies, reads no .netrc and has no limit but the caller's.
@@ -53,26 +60,29 @@ class AiohttpTransport:
         self._sent = aiohttp.TraceConfig()
         self._sent.on_request_headers_sent.append(self._start_response_timeout)
         self._proxy = check_proxy(options.proxy) if options.proxy else None
-        self._given, self._own = session, None if session else self._open_session()
+        self._given = session
+        self._own = None if session else self._open_session(Connector(timeouts.connect), owned=True)
         self._stranger: aiohttp.ClientSession | None = None
+        self._fenced: aiohttp.ClientSession | None = None
         self._ssl: ssl.SSLContext | None = None
         self._loading = asyncio.Lock()
         # Nothing but connecting is timed by aiohttp: its total would end long downloads, its sock_read cannot tell
         # a quiet server from a full queue.
         self._client_timeout = aiohttp.ClientTimeout(total=None, sock_connect=timeouts.connect)
 
-    def _open_session(self, connector: aiohttp.BaseConnector | None = None) -> aiohttp.ClientSession:
+    def _open_session(self, connector: aiohttp.BaseConnector | None, *, owned: bool) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
-            connector=connector or aiohttp.TCPConnector(limit=0),
-            connector_owner=connector is None,
+            connector=connector,
+            connector_owner=owned,
             cookie_jar=aiohttp.DummyCookieJar(),
+            response_class=RawResponse,
             trust_env=False,
             trace_configs=[self._sent],
         )
 
     async def _start_response_timeout(self, _session: object, trace: SimpleNamespace, _params: object) -> None:
-        bound: Callable[[], Bound] = trace.trace_request_ctx
-        bound().set(self._timeouts.response)
+        sent: Callable[[], None] = trace.trace_request_ctx
+        sent()
 
     @property
     def connection_limit(self) -> int | None:
@@ -82,7 +92,7 @@ class AiohttpTransport:
         return min((limit for limit in (connector.limit, connector.limit_per_host) if limit), default=None)
 
     async def aclose(self) -> None:
-        for session in (self._stranger, self._own):
+        for session in (self._stranger, self._fenced, self._own):
             if session is not None:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_CLOSE_GRACE):
@@ -115,14 +125,22 @@ class AiohttpTransport:
     ) -> tuple[aiohttp.ClientResponse, list[str], list[str]]:
         """The first response that is no redirect, the URLs that redirects led to, and the given header values sent."""
         target, basic = take_userinfo(url.url)
-        first, stayed = origin_of(target), True
+        first, stayed, public = origin_of(target), True, False
         trail: list[str] = []
         values = [value for _, value in (*url.headers, *headers, *basic)]
         while True:
             # Once left, an origin is not come back to: who controls a redirect must not choose where headers go.
             stayed = stayed and origin_of(target) == first
             given = (url.headers, headers if first == home else (), basic) if stayed else ()
-            raw = await self._request(target, merge_fields(*given, own), stranger=not stayed or first != home)
+            proxy = self._proxy or (proxy_for(target) if self._options.use_environment and not self._given else None)
+            fenced = public and not self._options.allow_private_redirects
+            if fenced and not _may_be_public(target):
+                raise leads_inside()
+            session = self._session(stranger=not stayed or first != home, fenced=fenced and proxy is None)
+            raw = await self._request(session, target, merge_fields(*given, own), proxy)
+            # Where a proxy or a session of the caller's connects, nobody here knows the address.
+            peer = None if proxy or self._given else getattr(raw, "peer", None)
+            public = public or (_may_be_public(target) if peer is None else addresses.is_public(peer))
             location = raw.headers.get("Location")
             if raw.status not in _REDIRECTS or location is None:
                 return raw, trail, values
@@ -132,18 +150,25 @@ class AiohttpTransport:
             target = redirect_target(target, location)
             trail.append(target)
 
-    async def _request(self, url: str, fields: HeaderPairs, *, stranger: bool) -> aiohttp.ClientResponse:
-        session = self._session(stranger=stranger)
-        proxy = self._proxy or (proxy_for(url) if self._options.use_environment and not self._given else None)
+    async def _request(
+        self, session: aiohttp.ClientSession, url: str, fields: HeaderPairs, proxy: str | None
+    ) -> aiohttp.ClientResponse:
         # A session of the caller's has its own idea of whom to trust, unless the options say otherwise.
         context = None if self._given and self._options.ca_file is None else await self._context(url)
+        timeouts, sent = self._timeouts, self._given is not None
         fault: TransferError
-        # In a session of ours the second half begins anew when the request has been sent.
-        bound = Bound(self._timeouts.connect + self._timeouts.response)
+        # Connections of ours are there for whoever asks: until the request is sent, it is connecting that takes time.
+        bound = Bound(timeouts.connect + timeouts.response if self._given else timeouts.connect)
+
+        def note_sent() -> None:
+            nonlocal sent
+            sent = True
+            bound.set(timeouts.response)
+
         try:
             async with bound.timeout:
                 return await session.get(
-                    URL(url, encoded=True),
+                    _as_read(url),
                     headers=fields,
                     allow_redirects=False,
                     auto_decompress=False,
@@ -151,7 +176,7 @@ class AiohttpTransport:
                     read_bufsize=_READ_BUFFER,
                     timeout=self._client_timeout,
                     # A function: libraries that stand in for aiohttp copy the arguments, and no timeout can be copied.
-                    trace_request_ctx=lambda: bound,
+                    trace_request_ctx=note_sent,
                     proxy=proxy,
                     ssl=True if context is None else context,
                 )
@@ -162,26 +187,33 @@ class AiohttpTransport:
             # silence, and the download would wait for it.
             fault = ConnectError("the wait for a connection was called off", retryable=True)
         except Exception as error:  # noqa: BLE001  # whatever a library raises may name the URL, and not all is ClientError
-            if bound.timeout.expired():
-                fault = StallError(f"no response headers within {self._timeouts.response:g} s", retryable=True)
-            else:
+            if not bound.timeout.expired():
                 fault = translate(error)
+            elif sent:
+                fault = StallError(f"no response headers within {timeouts.response:g} s", retryable=True)
+            else:
+                fault = ConnectError(f"no connection within {timeouts.connect:g} s", retryable=True)
         finally:
             bound.cancel()
         # Raised out here so that no exception with a URL inside hangs on to it as its context.
         raise fault
 
-    def _session(self, *, stranger: bool) -> aiohttp.ClientSession:
+    def _session(self, *, stranger: bool, fenced: bool) -> aiohttp.ClientSession:
         session = self._given or self._own
         assert session is not None  # noqa: S101  # one of the two is always there
         if session.closed:
             raise OptionsError("the aiohttp session is closed")
-        if not stranger or self._given is None:
+        if self._given is None:
+            if fenced and self._fenced is None:
+                # Apart from the others: no connection in its pool was made without its rule.
+                self._fenced = self._open_session(Connector(self._timeouts.connect, public_only=True), owned=True)
+            return self._fenced if fenced and self._fenced else session
+        if not stranger:
             return session
         if self._stranger is None:
             # The caller's session may hold headers, cookies and credentials of its own: its connections are used
             # on a foreign origin, wherever that was named, and nothing else of it.
-            self._stranger = self._open_session(session.connector)
+            self._stranger = self._open_session(session.connector, owned=False)
         return self._stranger
 
     async def _context(self, url: str) -> ssl.SSLContext | None:
@@ -194,6 +226,26 @@ class AiohttpTransport:
                 environment = self._options.use_environment
                 self._ssl = await anyio.to_thread.run_sync(lambda: trust_store(ca_file, use_environment=environment))
         return self._ssl
+
+
+def _may_be_public(url: str) -> bool:
+    """Whether the host, by its spelling alone, may be one of the public Internet."""
+    host = origin_of(url).host
+    if addresses.literal_address(host) is not None:
+        return addresses.is_public(host)
+    return not addresses.names_this_host(host)
+
+
+def _as_read(url: str) -> URL:
+    """The URL for aiohttp, which takes its host and port from there: they must be the ones that were judged.
+
+    Raises:
+        ValueError: they are not.
+    """
+    read, judged = URL(url, encoded=True), origin_of(url)
+    if ((read.raw_host or "").lower().removesuffix("."), read.port) != (judged.host, judged.port):
+        raise ValueError(url)
+    return read
 
 
 @contextlib.contextmanager
@@ -253,52 +305,3 @@ class _AiohttpResponse:
         except Exception:  # noqa: BLE001, S110  # half an explanation is better than none
             pass
         return bytes(words[:limit])
-
-
-def translate(error: Exception) -> TransferError:
-    """The transfer error that stands for a network fault, with no URL in it."""
-    match error:
-        case aiohttp.ClientConnectorCertificateError() | aiohttp.ServerFingerprintMismatch():
-            reason = getattr(error, "certificate_error", None)
-            words = getattr(reason, "verify_message", None) or "the certificate is not trusted"
-            return ConnectError(
-                f"TLS certificate refused: {words}",
-                hint="for a private certificate authority give its file with ca_file (--cacert)",
-            )
-        case aiohttp.ClientHttpProxyError():
-            return ConnectError(f"the proxy answered {error.status}", retryable=error.status >= 500)
-        case aiohttp.ClientConnectorDNSError():
-            return _connect_error(f"cannot resolve {error.host}", error.os_error)
-        case aiohttp.ClientProxyConnectionError():
-            return _connect_error("cannot connect to the proxy", error.os_error)
-        case aiohttp.ClientConnectorError():
-            return _connect_error(f"cannot connect to {error.host}:{error.port}", error.os_error)
-        case aiohttp.ConnectionTimeoutError():
-            return ConnectError("cannot connect in time", retryable=True)
-        case aiohttp.ClientPayloadError() | aiohttp.ServerDisconnectedError():
-            return ConnectError("the connection broke before the response was complete", retryable=True)
-        case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError() | ValueError():
-            return ResponseMismatchError("the URL cannot be requested")
-        case aiohttp.ClientResponseError():
-            return ResponseMismatchError("the server's answer is not HTTP that can be understood", retryable=True)
-        case OSError():
-            return _connect_error("the connection broke", error)
-        case _:
-            return ConnectError(f"the connection failed ({type(error).__name__})", retryable=True)
-
-
-#: Clearer than what the event loop makes of them ("Connect call failed").
-_WORDS: dict[type[OSError], str] = {
-    ConnectionRefusedError: "connection refused",
-    ConnectionResetError: "connection reset by the other side",
-    TimeoutError: "no answer",
-}
-
-
-def _connect_error(what: str, cause: OSError) -> ConnectError:
-    words = _WORDS.get(type(cause)) or cause.strerror or type(cause).__name__
-    fault = ConnectError(f"{what}: {words}", retryable=True)
-    if cause.errno is not None and type(cause).__module__ in {"builtins", "socket", "ssl"}:
-        # A copy, without what hangs on to the original: its own causes and the frames that hold the URL.
-        fault.__cause__ = type(cause)(cause.errno, cause.strerror)
-    return fault

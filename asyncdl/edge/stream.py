@@ -13,7 +13,11 @@ class Stream(Protocol):
     """What is needed of `aiohttp.StreamReader`."""
 
     async def readchunk(self) -> tuple[bytes, bool]:
-        """The next piece, and whether it ends a chunk of chunked coding; empty and False at the end."""
+        """The next piece, and whether it ends a chunk of chunked coding; empty at the end."""
+        ...
+
+    def at_eof(self) -> bool:
+        """Whether everything has come and been read."""
         ...
 
 
@@ -66,11 +70,12 @@ class StreamBody:
 
     async def _next_piece(self) -> bytes:
         """One buffer as it came off the socket: `readany` would join, and so copy, all there are."""
-        ends_chunk = True
-        data = b""
-        while ends_chunk and not data:  # the end of a chunk of chunked coding comes as an empty piece
+        while True:
             data, ends_chunk = await self._stream.readchunk()
-        return data
+            # The end of a chunk of chunked coding comes as an empty piece; and aiohttp's stream of a body that it
+            # takes for empty (a Content-Length of 2**64 - 1 is enough) says so at every call, without ever waiting.
+            if data or not ends_chunk or self._stream.at_eof():
+                return data
 
     def _salvage(self) -> bytes:
         """What had arrived when the connection broke: aiohttp's reader raises first and forgets it."""

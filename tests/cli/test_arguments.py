@@ -46,6 +46,24 @@ def test_all_options_reach_the_engine() -> None:
     assert (_URL,) == asked.urls
 
 
+@pytest.mark.parametrize(
+    ("argv", "variable", "expected"),
+    [
+        ([], "", False),
+        ([], "1", True),
+        ([], "on", True),
+        ([], "No", False),
+        (["--allow-private-redirects"], "0", True),
+        (["--no-allow-private-redirects"], "yes", False),
+    ],
+)
+def test_switch(argv: list[str], variable: str, expected: bool) -> None:
+    """An option without a value has a variable too, and the command line wins over it in both directions."""
+    asked = arguments.parse([_URL, *argv], {"ASYNCDL_ALLOW_PRIVATE_REDIRECTS": variable})
+
+    assert expected is asked.options().allow_private_redirects
+
+
 def test_variables_set_defaults() -> None:
     """The environment is weaker than the command line; an empty variable is none."""
     environ = {"ASYNCDL_CONNECTIONS": "3", "ASYNCDL_PART_SIZE": "1M", "ASYNCDL_MAX_TIME": ""}
@@ -84,6 +102,7 @@ def test_a_bad_variable_is_named(option: object) -> None:
         [_URL, "-Zhunter2secret"],
         [_URL, "--conn", "3"],
         [_URL, "--json=hunter2secret"],
+        [_URL, "--allow-private-redirects=hunter2secret"],
         [_URL, "-q", "-v"],
         [f"ftp://user:hunter2secret@{_URL}"],
         [f"{_URL} "],

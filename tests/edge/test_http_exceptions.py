@@ -16,7 +16,8 @@ from aioresponses import aioresponses
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
-from asyncdl.edge.http import AiohttpTransport, translate
+from asyncdl.edge.http import AiohttpTransport
+from asyncdl.edge.http_faults import translate
 from asyncdl.errors import ConnectError, ResponseMismatchError, TransferError
 from asyncdl.testing import Origin
 from tests.support.http import SECRET, ask, transport, words_of

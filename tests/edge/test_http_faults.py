@@ -94,7 +94,7 @@ class TestBeforeTheResponse:
         [
             Fault(stall_headers=True),
             Fault(raw=b"HTTP/1.1 206 Partial Content\r\n" * 1 + b"X-Slow: 1\r\n" * 1000, drip=(1, 0.01)),
-            Fault(raw=b"HTTP/1.1 100 Continue\r\n\r\n" * 1000, drip=(25, 0.01)),
+            Fault(raw=b"HTTP/1.1 100 Continue\r\n\r\n" * 1000, drip=(25, 0.1)),
             Fault(delay=5),
         ],
         ids=["silence", "one byte at a time", "endless 100", "late"],

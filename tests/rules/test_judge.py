@@ -33,6 +33,7 @@ FIRST_DATE, LATER_DATE = "Fri, 20 Nov 2026 10:00:00 GMT", "Fri, 20 Nov 2026 10:0
 PLAIN = RemoteObject(1000)
 TAGGED = RemoteObject(1000, etag='"a"')
 DATED = RemoteObject(1000, last_modified=FIRST_DATE)
+WEAK = RemoteObject(1000, weak_etag='W/"a"')
 OPEN = RemoteObject(None)
 OPEN_TAGGED = RemoteObject(None, etag='"a"')
 
@@ -42,6 +43,7 @@ PROBE_DECLARED = Asked(0, 100, declared_size=1000)
 MIDDLE = Asked(100, 200, PLAIN)
 MIDDLE_TAGGED = Asked(100, 200, TAGGED)
 MIDDLE_DATED = Asked(100, 200, DATED)
+MIDDLE_WEAK = Asked(100, 200, WEAK)
 REST = Asked(100, None, PLAIN)
 
 SECOND_HUNDRED = ("Content-Range", "bytes 100-199/1000")
@@ -72,7 +74,14 @@ CHUNKED = ("Transfer-Encoding", "chunked")
             RemoteObject(1000, '"a"', FIRST_DATE),
             id="the first part: its validators are kept",
         ),
-        pytest.param([FIRST_HUNDRED, tag('W/"a"')], PROBE, Part(0, 100), PLAIN, id="a weak tag is none"),
+        pytest.param(
+            [FIRST_HUNDRED, tag('W/"a"')],
+            PROBE,
+            Part(0, 100),
+            RemoteObject(1000, weak_etag='W/"a"'),
+            id="a weak tag is kept apart",
+        ),
+        pytest.param([SECOND_HUNDRED, tag('W/"a"')], MIDDLE_WEAK, Part(100, 200), WEAK, id="the same weak tag"),
         pytest.param(
             [("Content-Range", "bytes 0-41/42")], PROBE, Part(0, 42), RemoteObject(42), id="smaller than was asked for"
         ),
@@ -108,8 +117,8 @@ CHUNKED = ("Transfer-Encoding", "chunked")
             [SECOND_HUNDRED, tag('W/"b"'), ("Last-Modified", FIRST_DATE)],
             MIDDLE_DATED,
             Part(100, 200),
-            DATED,
-            id="a weak tag is none: the date counts",
+            RemoteObject(1000, last_modified=FIRST_DATE, weak_etag='W/"b"'),
+            id="a weak tag that comes later: the date counts",
         ),
         pytest.param(
             [SECOND_HUNDRED, ("Accept-Ranges", "none")], MIDDLE, Part(100, 200), PLAIN, id="the 206 outweighs a header"
@@ -241,6 +250,9 @@ def test_part_that_proves_nothing(fields: Fields, asked: Asked, retryable: bool,
     ("status", "fields", "asked", "words"),
     [
         pytest.param(206, [SECOND_HUNDRED, tag('"b"')], MIDDLE_TAGGED, "entity tag", id="206 with another tag"),
+        pytest.param(206, [SECOND_HUNDRED, tag('W/"b"')], MIDDLE_TAGGED, "entity tag", id="206, another, weak now"),
+        pytest.param(206, [SECOND_HUNDRED, tag('W/"b"')], MIDDLE_WEAK, "entity tag", id="206 with another weak tag"),
+        pytest.param(206, [SECOND_HUNDRED, tag('"b"')], MIDDLE_WEAK, "entity tag", id="206, another, strong now"),
         pytest.param(
             206, [SECOND_HUNDRED, ("Last-Modified", LATER_DATE)], MIDDLE_DATED, "date", id="206 with another date"
         ),
@@ -435,7 +447,6 @@ def test_empty_object(fields: Fields, asked: Asked) -> None:
     ("fields", "asked", "retryable"),
     [
         pytest.param([], MIDDLE, True, id="416 without a word"),
-        pytest.param([], PROBE, True, id="416 to the first part without a word"),
         pytest.param([("Content-Range", "banana")], MIDDLE, True, id="416 with garbage"),
         pytest.param([("Content-Range", "bytes 100-199/*")], MIDDLE, True, id="416 without a total"),
         pytest.param([], Asked(0, 9, declared_size=1000), True, id="416 without a word, declared"),
@@ -458,6 +469,11 @@ def test_unsatisfied(fields: Fields, asked: Asked, retryable: bool) -> None:
     assert isinstance(verdict, Mismatch)
     assert "cannot satisfy bytes" in verdict.why
     assert retryable == verdict.retryable
+
+
+def test_unsatisfied_from_the_start() -> None:
+    """416 to the first byte, without a size in its headers: S3 says in the body that the object is empty."""
+    assert Refused() == judge(416, Headers([]), PROBE)
 
 
 @pytest.mark.parametrize("known", [RemoteObject(1000), RemoteObject(None)], ids=["size known", "size unknown"])

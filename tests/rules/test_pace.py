@@ -225,6 +225,86 @@ def test_agrees_with_the_definition(fresh: list[int]) -> None:
             return
 
 
+def test_rate_needs_a_sample() -> None:
+    """Nobody knows how fast a connection is before it has been looked at twice."""
+    connection = Connection()
+
+    assert connection.keeper.rate is None
+    connection.after(0, 500)
+    assert connection.keeper.rate is None
+    connection.after(1, 500)
+    assert 500 == connection.keeper.rate
+
+
+def test_rate_follows() -> None:
+    """What was a second ago counts for half, and so on: a collapse shows within seconds, a hiccup hardly does."""
+    connection = Connection()
+    connection.run([8000] * 10)
+    rates = []
+    for fresh in (0, 0, 0, 8000, 8000):
+        connection.after(1, fresh)
+        rates.append(connection.keeper.rate)
+
+    assert [4000, 2000, 1000, 4500, 6250] == rates
+
+
+def test_rate_of_a_late_sample() -> None:
+    """Samples at other intervals weigh as much as their time: twice the interval, two thirds."""
+    connection = Connection()
+    connection.after(1, 9000)
+
+    connection.after(2, 0)
+
+    assert 3000 == pytest.approx(connection.keeper.rate or 0)
+
+
+def test_rate_while_we_are_slow() -> None:
+    """In our own queue nothing can be told, neither from what comes nor from what came before."""
+    connection = Connection(low_speed=None)
+    connection.run([0, 0])
+    seen = [(connection.keeper.held_up, connection.keeper.rate)]
+    connection.keeper.park()
+    connection.run([10**6] * 3)
+    seen.append((connection.keeper.held_up, connection.keeper.rate))
+    connection.keeper.unpark()
+    seen.append((connection.keeper.held_up, connection.keeper.rate))
+    for fresh in (10**6, 7000):
+        connection.after(1, fresh)
+        seen.append((connection.keeper.held_up, connection.keeper.rate))
+
+    assert [(False, 0), (True, None), (True, None), (False, None), (False, 7000)] == seen
+
+
+def test_held_up_between_two_samples() -> None:
+    """A wait in our queue that is over already holds up until the next sample."""
+    connection = Connection()
+    seen = [connection.keeper.held_up]
+    connection.keeper.park()
+    connection.keeper.unpark()
+    seen.append(connection.keeper.held_up)
+    connection.after(1, 100)
+    seen.append(connection.keeper.held_up)
+
+    assert [False, True, False] == seen
+
+
+@given(steps=st.lists(st.tuples(st.floats(0, 5), st.integers(0, 10**7), st.booleans()), max_size=100))
+def test_rate_is_one_that_was_seen(steps: list[tuple[float, int, bool]]) -> None:
+    """Never negative, and never above the fastest sample."""
+    connection = Connection()
+    fastest = 0.0
+    for seconds, fresh, parks in steps:
+        if parks:
+            connection.keeper.park()
+            connection.keeper.unpark()
+        connection.after(seconds, fresh)
+        # What the clock really says: adding and subtracting loses the last digits.
+        elapsed = min(connection.now - (connection.now - seconds), 2 * connection.keeper.interval)
+        fastest = max(fastest, fresh / elapsed if elapsed > 0 else 0.0)
+        rate = connection.keeper.rate
+        assert rate is None or 0 <= rate <= fastest * (1 + 1e-6)
+
+
 def test_defaults_are_what_is_tested_here() -> None:
     """The figures above are the default timeouts."""
     assert (30.0, (1024.0, 30.0)) == (Timeouts().stall, Timeouts().low_speed)

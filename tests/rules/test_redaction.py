@@ -5,7 +5,9 @@ from __future__ import annotations
 import html
 import json
 import re
+from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable
+from itertools import cycle
 from time import perf_counter
 from urllib.parse import quote, quote_plus
 
@@ -32,6 +34,17 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
     "XML of the encoded": lambda secret: html.escape(quote(secret, safe="/")),
     "JSON": lambda secret: json.dumps(secret)[1:-1],
     "JSON, not ASCII": lambda secret: json.dumps(secret, ensure_ascii=False)[1:-1],
+    "percent-encoded to the last letter": lambda secret: "".join(f"%{byte:02x}" for byte in secret.encode()),
+    "decimal entities": lambda secret: "".join(f"&#{ord(letter)};" for letter in secret),
+    "hexadecimal entities": lambda secret: "".join(f"&#x{ord(letter):X};" for letter in secret),
+    "XML of the JSON of the encoded": lambda secret: html.escape(
+        json.dumps(quote(secret, safe="")).replace("%", "\\u0025")
+    ),
+    "base64": lambda secret: b64encode(secret.encode()).decode(),
+    "base64, one byte late": lambda secret: b64encode(b"?" + secret.encode() + b"?").decode(),
+    "base64, two bytes late": lambda secret: urlsafe_b64encode(b"&?" + secret.encode()).decode(),
+    "base64 in a URL": lambda secret: quote(b64encode(secret.encode()), safe=""),
+    "hexadecimal": lambda secret: secret.encode().hex(),
 }
 
 
@@ -153,7 +166,25 @@ def test_any_text_gives_text(text: str, url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "piece", ['"', "\\", "a=", "sig=", "https://", "<StringToSign>", "token", '"token":"', "a.", "%26", "Bearer "]
+    "piece",
+    [
+        '"',
+        "\\",
+        "a=",
+        "sig=",
+        "https://",
+        "<StringToSign>",
+        "token",
+        '"token":"',
+        "a.",
+        "%26",
+        "Bearer ",
+        "&#",
+        "&amp;",
+        "\\u00",
+        "A",
+        "5f3c9a71d2e",
+    ],
 )
 def test_long_texts_take_no_time(piece: str) -> None:
     """Texts made to drive the patterns mad are done at once."""
@@ -165,3 +196,56 @@ def test_long_texts_take_no_time(piece: str) -> None:
 def test_words_of_what_is_no_url_go() -> None:
     """A header's value given as a secret goes as a whole and word by word."""
     assert "… and …, of …" == redact_text("Bearer abcdef and abcdef, of xyzzy-1", "Bearer abcdef", "xyzzy-1")
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "expected"),
+    [
+        ("session=hq5b77x; theme=dark", "no session hq5b77x", "no session …"),
+        ('session="hq5b77x"', "no session hq5b77x", "no session …"),
+        ("Basic bWVpbm5hbWU6a2Vubndv", "meinname may not, kennwo is wrong", "… may not, … is wrong"),
+        ("basic no-base64!", "no user", "no user"),
+        ("AWS4-HMAC-SHA256 Credential=AKIDXX/s3, Signature=deadbeef", "deadbeef? AKIDXX/s3!", "…? …!"),
+        ("AWS4-HMAC-SHA256 Signature=deadbeef", "SignatureDoesNotMatch", "SignatureDoesNotMatch"),
+        ("padded==", "padded== is padded.", "… is padded."),
+    ],
+)  # fmt: skip
+def test_parts_of_a_header_go(field: str, text: str, expected: str) -> None:
+    """A cookie's value, a signature and both halves of Basic credentials are secrets by themselves; names are not."""
+    assert expected == redact_text(text, field)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("GOT 5F3C9A71D2E8AA17B0", "GOT …"),
+        ("5f3c9a71d2e8aa17b.", "5f3c9a71d2e8aa17b."),
+        ("a&amp;lt;b %2541 \\u0041 &bogus; &#1114112; %ff", "a&amp;lt;b %2541 \\u0041 &bogus; &#1114112; %ff"),
+        ("x&#53;f3c9a71d2e8aa17b&#x30;y", "x…y"),
+        ("R0VUIDVmM2M5YTcxZDJlOGFhMTdiMCBIVFRQ and", "… and"),
+        ("torn 5f3c9a71d2", "torn …"),
+        ("torn %35f3c9a", "torn …"),
+        ("torn 5f3c9a%37%3", "torn …"),
+        ("torn 5f3c9a&#5", "torn …"),
+        ("torn 5f3c9a\\u00", "torn …"),
+        ("too short to tell 5f3c9", "too short to tell 5f3c9"),
+    ],
+)
+def test_disguised(text: str, expected: str) -> None:
+    """A long value goes in either case and under any mixture of escapes; other escapes stay as they were."""
+    assert expected == redact_text(text, "https://h.example/p?sig=5f3c9a71d2e8aa17b0")
+
+
+@given(
+    secret=st.text(
+        st.characters(max_codepoint=0xFFFF, categories=["L", "N", "P", "S"], exclude_characters="…%&\\"), min_size=8
+    ),
+    escapes=st.lists(st.sampled_from(["{0}", "%", "&#{1};", "&#x{1:x};", "\\u{1:04x}"]), min_size=1, max_size=40),
+)
+def test_every_letter_in_another_way(secret: str, escapes: list[str]) -> None:
+    """A server that escapes each letter as it likes gives away as little."""
+    written = "".join(
+        "".join(f"%{byte:02X}" for byte in letter.encode()) if escape == "%" else escape.format(letter, ord(letter))
+        for letter, escape in zip(secret, cycle(escapes), strict=False)
+    )
+    assert "<…>" == redact_text(f"<{written}>", f"https://h.example/p?sig={quote(secret, safe='')}")

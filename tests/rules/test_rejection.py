@@ -198,10 +198,14 @@ def test_expiry_is_never_a_server_error(status: int) -> None:
 
 
 def test_throttled() -> None:
-    """429 and the throttling codes ask for fewer requests; other transient faults do not."""
+    """429, 503 and the throttling codes ask for fewer requests; other transient faults do not."""
     assert refuse(429).throttled
+    assert refuse(503).throttled
     assert refuse(503, "<Error><Code>SlowDown</Code></Error>").throttled
+    assert refuse(400, "<Error><Code>ThrottlingException</Code></Error>").throttled
     assert not refuse(500, "<Error><Code>InternalError</Code></Error>").throttled
+    assert not refuse(502).throttled
+    assert not refuse(504).throttled
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,6 @@ ODD: Final[dict[str, dict[str, Any]]] = {
     "says a wrong range": {"content_range": "bytes 0-0/*"},
     "says no sense": {"content_range": "bytes banana"},
     "has no tag": {"drop_headers": ("ETag",)},
-    "has a weak tag": {"etag": 'W/"weak"'},
 }
 #: Connections that end before anything was said.
 CONNECT: Final[dict[str, dict[str, Any]]] = {"hangs up": {"raw": b""}, "resets at once": {"reset_after": 0}}
@@ -78,6 +77,7 @@ FINAL: Final[dict[str, tuple[dict[str, Any], Errors]]] = {
     "of unknown length": ({"no_length": True}, _MISMATCH),
     "of unknown total": ({"total": "*"}, _MISMATCH),
     "of another total": ({"total": 10**6}, _ANOTHER),
+    "of a weak tag": ({"etag": 'W/"weak"'}, _CHANGED | _MISMATCH),
     "of another tag": ({"etag": '"v2"'}, _CHANGED | _MISMATCH),
 }
 _WHAT: Final = PASSING | ODD | CONNECT | REFUSING | {name: fault for name, (fault, _) in FINAL.items()}
@@ -96,7 +96,10 @@ class Spoil:
     def fault(self) -> Fault:
         """As the origin takes it."""
         amounts = {"n": self.n, "n+1": self.n + 1}
-        what = {key: amounts.get(value, value) if isinstance(value, str) else value for key, value in _WHAT[self.how].items()}
+        what = {
+            key: amounts.get(value, value) if isinstance(value, str) else value
+            for key, value in _WHAT[self.how].items()
+        }
         return Fault(times=self.times, request=self.request, **what)
 
 
@@ -177,7 +180,9 @@ class Plan:
 
 def _spoils(names: st.SearchStrategy[str]) -> st.SearchStrategy[Spoil]:
     places = st.one_of(st.integers(0, 3 * PART), st.sampled_from([0, 1, PART - 1, PART, PART + 1]))
-    return st.builds(Spoil, how=names, times=st.integers(1, 3), n=places, request=st.one_of(st.none(), st.integers(0, 9)))
+    return st.builds(
+        Spoil, how=names, times=st.integers(1, 3), n=places, request=st.one_of(st.none(), st.integers(0, 9))
+    )
 
 
 def plans(

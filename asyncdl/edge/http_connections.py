@@ -1,0 +1,132 @@
+"""The connections under the HTTP edge: how names are resolved, which addresses are connected to, what is used again.
+
+Here is what aiohttp leaves open: it takes what arrived on an idle connection for the answer to the next request, reads
+interim responses without end, and resolves names in a shared pool of threads.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from typing import Any
+from weakref import WeakSet
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.connector import Connection
+from aiohttp.tracing import Trace
+
+from asyncdl.edge.lookup import look_up
+from asyncdl.rules import addresses
+
+#: Interim responses (1xx) before the final one that are read. Real servers send one or two (100, 103).
+MOST_INTERIM = 20
+
+
+class PrivateAddressError(OSError):
+    """An address that a redirect from the public Internet must not lead to."""
+
+    def __init__(self) -> None:
+        # Always the same words: of several addresses that fail alike, one error remains.
+        super().__init__(errno.EACCES, "not an address of the public Internet")
+
+
+class TooManyInterimError(aiohttp.ClientError):
+    """A server that sends one interim response after another."""
+
+
+class Resolver(AbstractResolver):
+    """The system's resolver, with a bound."""
+
+    def __init__(self, patience: float) -> None:
+        self._patience = patience
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        return [
+            ResolveResult(
+                hostname=host,
+                host=found.host,
+                port=found.port,
+                family=found.family,
+                proto=0,
+                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+            )
+            for found in await look_up(host, port, family, self._patience)
+        ]
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+class Connector(aiohttp.TCPConnector):
+    """Connections without a limit to their number.
+
+    Args:
+        patience: seconds for one name resolution.
+        public_only: refuses to connect to any address that is not the public Internet's. What is asked is the address
+            itself, each time a socket is made for it: a name that means another address by then gains nothing.
+    """
+
+    def __init__(self, patience: float, *, public_only: bool = False) -> None:
+        super().__init__(limit=0, resolver=Resolver(patience), socket_factory=_public_socket if public_only else None)
+        self._used: WeakSet[ResponseHandler] = WeakSet()
+
+    async def connect(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[Trace],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109
+    ) -> Connection:
+        """A connection on which nothing has arrived that nobody asked for (RFC 9112 section 9.2)."""
+        while True:
+            connection = await super().connect(req, traces, timeout)
+            protocol = connection.protocol
+            if protocol is None or protocol not in self._used or not protocol.should_close:
+                break
+            connection.close()
+        if protocol is not None:
+            self._used.add(protocol)
+        return connection
+
+
+def _public_socket(info: tuple[Any, ...]) -> socket.socket:
+    family, kind, protocol, _, where = info
+    if not addresses.is_public(str(where[0])):
+        raise PrivateAddressError
+    return socket.socket(family, kind, protocol)
+
+
+class RawResponse(aiohttp.ClientResponse):
+    """A response that knows where it came from, and ends where interim responses do not.
+
+    Attributes:
+        peer: the address at the other end of the connection: the server's, or a proxy's.
+    """
+
+    peer: str | None = None
+
+    async def start(self, connection: Connection) -> aiohttp.ClientResponse:
+        protocol = connection.protocol
+        if protocol is None or protocol.transport is None:
+            return await super().start(connection)
+        where = protocol.transport.get_extra_info("peername")
+        self.peer = str(where[0]) if isinstance(where, tuple) else None
+        read, interim = protocol.read, 0
+
+        async def counted() -> Any:  # noqa: ANN401  # whatever aiohttp's own has
+            nonlocal interim
+            message = await read()
+            interim += message[0].code < 200
+            if interim > MOST_INTERIM:
+                raise TooManyInterimError
+            return message
+
+        # On the object, and only for as long as headers are read: aiohttp has no better place to count them.
+        vars(protocol)["read"] = counted
+        try:
+            return await super().start(connection)
+        finally:
+            vars(protocol).pop("read", None)
