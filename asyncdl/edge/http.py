@@ -16,6 +16,7 @@ from typing import TypeAlias
 
 import aiohttp
 import anyio.to_thread
+from aiohttp.typedefs import StrOrURL
 from yarl import URL
 
 from asyncdl._version import __version__
@@ -74,6 +75,8 @@ class AiohttpTransport:
         return aiohttp.ClientSession(
             connector=connector,
             connector_owner=owned,
+            proxy=_proxy_of(self._given),
+            proxy_auth=getattr(self._given, "_default_proxy_auth", None),
             cookie_jar=aiohttp.DummyCookieJar(),
             response_class=RawResponse,
             trust_env=False,
@@ -132,12 +135,17 @@ class AiohttpTransport:
             # Once left, an origin is not come back to: who controls a redirect must not choose where headers go.
             stayed = stayed and origin_of(target) == first
             given = (url.headers, headers if first == home else (), basic) if stayed else ()
-            proxy = self._proxy or (proxy_for(target) if self._options.use_environment and not self._given else None)
+            proxy = self._proxy or self._proxy_of_environment(target)
             fenced = public and not self._options.allow_private_redirects
             if fenced and not _may_be_public(target):
                 raise leads_inside()
             session = self._session(stranger=not stayed or first != home, fenced=fenced and proxy is None)
-            raw = await self._request(session, target, merge_fields(*given, own), proxy)
+            fields = merge_fields(*given, own)
+            if getattr(session, "auth", None) is not None and any(
+                name.lower() == "authorization" for name, _ in fields
+            ):
+                raise OptionsError("both the session and the headers (or the URL) say who asks: give one of them")
+            raw = await self._request(session, target, fields, proxy)
             # Where a proxy or a session of the caller's connects, nobody here knows the address.
             peer = None if proxy or self._given else getattr(raw, "peer", None)
             public = public or (_may_be_public(target) if peer is None else addresses.is_public(peer))
@@ -149,6 +157,12 @@ class AiohttpTransport:
                 raise ResponseMismatchError(f"more than {self._options.max_redirects} redirects")
             target = redirect_target(target, location)
             trail.append(target)
+
+    def _proxy_of_environment(self, url: str) -> str | None:
+        # A session of the caller's says itself whether the environment counts; one that has a proxy passes it on.
+        given = self._given
+        wanted = self._options.use_environment if given is None else given.trust_env and not _proxy_of(given)
+        return proxy_for(url) if wanted else None
 
     async def _request(
         self, session: aiohttp.ClientSession, url: str, fields: HeaderPairs, proxy: str | None
@@ -211,8 +225,8 @@ class AiohttpTransport:
         if not stranger:
             return session
         if self._stranger is None:
-            # The caller's session may hold headers, cookies and credentials of its own: its connections are used
-            # on a foreign origin, wherever that was named, and nothing else of it.
+            # The caller's session may hold headers, cookies and credentials of its own: its connections and its proxy
+            # are used on a foreign origin, wherever that was named, and nothing else of it.
             self._stranger = self._open_session(session.connector, owned=False)
         return self._stranger
 
@@ -246,6 +260,11 @@ def _as_read(url: str) -> URL:
     if ((read.raw_host or "").lower().removesuffix("."), read.port) != (judged.host, judged.port):
         raise ValueError(url)
     return read
+
+
+def _proxy_of(session: aiohttp.ClientSession | None) -> StrOrURL | None:
+    """The proxy that a session of the caller's was made with; aiohttp has no public name for it."""
+    return getattr(session, "_default_proxy", None)
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import aiohttp
 import pytest
 import trustme
 
@@ -236,3 +237,49 @@ async def test_connections_are_kept_apart(secure: Origin, ca_file: Path) -> None
                 await ask(over, secure.url("/f"))
 
     assert 1 == len(secure.ledger.requests)
+
+
+class TestSessionOfTheCaller:
+    """A session that goes through a proxy goes through it wherever a redirect leads."""
+
+    @pytest.fixture
+    async def away(self, origin: Origin) -> AsyncIterator[Origin]:
+        """Another origin, which everything is redirected to."""
+        async with Origin() as other:
+            other.add("/f", SIZE)
+            origin.add("/f", SIZE)
+            origin.script(Fault(redirect=other.url("/f"), close=True))
+            yield other
+
+    async def test_its_own_proxy(self, origin: Origin, away: Origin) -> None:
+        """With the password that the session knows, and none of its headers on the way."""
+        async with Proxy(credentials="user:right") as proxy:
+            session = aiohttp.ClientSession(proxy=proxy.url("user:right"), headers={"X-Own": SECRET})
+            async with session, transport(session=session) as over:
+                answer = await ask(over, origin.url("/f"))
+
+            assert CONTENT.read(0, 100) == answer.body
+            assert [origin.url("/f"), away.url("/f")] == [seen.target for seen in proxy.seen]
+            assert [[SECRET], []] == [seen.headers.all("X-Own") for seen in proxy.seen]
+
+    async def test_proxy_of_the_environment(
+        self, origin: Origin, away: Origin, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Where the session trusts the environment, and whatever the options say of it."""
+        monkeypatch.setenv("HTTP_PROXY", proxy.url())
+        async with aiohttp.ClientSession(trust_env=True) as session, transport(session=session) as over:
+            await ask(over, origin.url("/f"))
+
+        assert [origin.url("/f"), away.url("/f")] == [seen.target for seen in proxy.seen]
+
+    @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # aiohttp wants such logins in headers
+    async def test_who_asks_is_said_once(self, origin: Origin) -> None:
+        """A session's login and a header of the caller's cannot both be sent."""
+        origin.add("/f", SIZE)
+        login = aiohttp.BasicAuth("user", SECRET)
+        async with aiohttp.ClientSession(auth=login) as session, transport(session=session) as over:
+            with pytest.raises(OptionsError, match="give one of them") as caught:
+                await ask(over, origin.url("/f"), headers=(("Authorization", SECRET),))
+
+        assert SECRET not in words_of(caught.value)
+        assert [] == origin.ledger.requests
