@@ -52,6 +52,8 @@ ERROR_BODY_LIMIT = 64 * 1024
 #: Attempts where repeating rarely helps: before any server was ever reached, and on answers to another question.
 _FIRST_CONTACT_ATTEMPTS = 4
 _MISMATCH_ATTEMPTS = 3
+_NOT_FOUND = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
+_SERVED = frozenset({HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT})
 _PHRASES = {int(status): status.phrase for status in HTTPStatus}
 _RENEWABLE = frozenset(
     {RefusalKind.EXPIRED, RefusalKind.PRESUMED_EXPIRED, RefusalKind.CLOCK_SKEW, RefusalKind.AMBIGUOUS}
@@ -71,6 +73,7 @@ class Fetcher:
 
     def __init__(self, job: Job) -> None:
         self._job = job
+        self._crowded_out = False
 
     async def run(self, claim: Claim | None = None) -> None:
         """Fetch `claim`, if given, and then whatever the planner hands out.
@@ -91,16 +94,22 @@ class Fetcher:
 
     async def _fetch(self, claim: Claim) -> None:
         tries: Counter[type[TransferError]] = Counter()  # since the last new byte, by what came of them
+        served = self._job.gate.served
         while not claim.done:
             furthest = claim.furthest
             fault: TransferError | None = None
+            self._crowded_out = False
             try:
                 await self._request(claim)
             except TransferError as error:
                 fault = error
             if claim.furthest > furthest:
                 self._job.budget.refund()
-            if fault is None or claim.furthest > furthest:
+                self._job.gate.succeeded()
+            # Turned away while others are served, it only has to wait for longer: the budget bounds that.
+            crowded_out = self._crowded_out and self._job.gate.served > served
+            served = self._job.gate.served
+            if fault is None or claim.furthest > furthest or crowded_out:
                 tries.clear()
             if fault is not None:
                 tries[type(fault)] += 1
@@ -141,10 +150,10 @@ class Fetcher:
             lease = await job.refresher.lease()
             refusal, redirected = await self._exchange(claim, lease)
         if refusal is None:
-            job.gate.succeeded()
             return
+        self._crowded_out = refusal.throttled
         if refusal.throttled:
-            turn.throttled(min(refusal.retry_after or 0.0, job.retry.retry_after_cap))
+            turn.throttled(refusal.retry_after)
         # After the connection has gone back: a renewal may take long, and many may wait for it.
         await self._refused(refusal, lease, redirected=redirected)
 
@@ -156,7 +165,8 @@ class Fetcher:
         async with job.transport.open(
             lease.url, claim.position, claim.stop, headers=job.headers, home=job.refresher.home
         ) as response:
-            job.scheduler.note_latency(job.clock.monotonic() - began)
+            if response.status in _SERVED:  # a refusal is quicker, or slower, than what is asked for
+                job.scheduler.note_latency(job.clock.monotonic() - began)
             if not response.hops:  # only the server that the URL itself leads to knows when that URL dies
                 job.refresher.note_date(response.headers.get("date"))
             return await self._take(response, claim, lease), response.hops > 0
@@ -193,7 +203,11 @@ class Fetcher:
             case Mismatch(why, retryable):
                 raise ResponseMismatchError(why, retryable=retryable)
             case Refused():
-                return await self._read_refusal(response, lease)
+                refusal = await self._read_refusal(response, lease)
+                if not refusal.empty or claim.position or job.declared_size or job.remote is not None:
+                    return refusal
+                await self._accept(RemoteObject(0), claim, lease)
+                claim.stop = 0
             case never:
                 assert_never(never)
         return None
@@ -251,16 +265,18 @@ class Fetcher:
                         if limit is not None and chunk.stop > limit:
                             chunk.release()
                             raise _TooLongError("the body is longer than its Content-Range", retryable=True)
-                        transfer.shorten(chunk)
+                        if not transfer.keeps(chunk):  # cut off while it was on its way
+                            break
                         await self._put(chunk, watch.keeper)
                         job.refresher.brought(lease)
                         job.counters.fetched += chunk.stop - claim.position
                         claim.advance(chunk.stop)
-            except TimeoutError as error:
-                if not watch.bound.expired():
+            except (TimeoutError, TransferError) as error:
+                if transfer.over:
+                    return  # however it ended: the rest is for another connection to bring
+                if isinstance(error, TransferError) or not watch.bound.expired():
                     raise
-                if not transfer.over:
-                    raise watch.fault() from error
+                raise watch.fault() from error
 
     async def _put(self, chunk: Chunk, keeper: PaceKeeper) -> None:
         queue = self._job.queue
@@ -290,7 +306,8 @@ class Fetcher:
 
     async def _refused(self, refusal: Refusal, lease: Lease, *, redirected: bool) -> None:
         """Renew the URL where that may help, else raise what the refusal means."""
-        if refusal.kind in _RENEWABLE and await self._job.refresher.rejected(lease, refusal, redirected=redirected):
+        renewable = self._may_be_renewed(refusal, redirected=redirected)
+        if renewable and await self._job.refresher.rejected(lease, refusal, redirected=redirected):
             return
         words = f": {refusal.excerpt}" if refusal.excerpt else ""
         kind = ForbiddenError if refusal.kind is RefusalKind.FORBIDDEN else HttpStatusError
@@ -300,5 +317,12 @@ class Fetcher:
             body_excerpt=refusal.excerpt,
             hint=refusal.hint,
             retry_after=refusal.retry_after,
-            retryable=refusal.kind is RefusalKind.TRANSIENT or refusal.kind in _RENEWABLE,
+            retryable=refusal.kind is RefusalKind.TRANSIENT or renewable,
         )
+
+    def _may_be_renewed(self, refusal: Refusal, *, redirected: bool) -> bool:
+        """Whether another URL may help; where there is none to be had, "not found" means what it says."""
+        refresher = self._job.refresher
+        if refusal.status in _NOT_FOUND and not refresher.renewable and not redirected and not refresher.expires_at:
+            return False
+        return refusal.kind in _RENEWABLE

@@ -8,6 +8,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from asyncdl.edge.clock import Clock
+from asyncdl.options import Retry
+from asyncdl.rules.retry import delay
 from asyncdl.rules.throttle import Allowance
 
 
@@ -17,21 +19,27 @@ class Turn:
     def __init__(self, gate: Gate, epoch: int) -> None:
         self._gate, self._epoch = gate, epoch
 
-    def throttled(self, wait: float) -> None:
-        """The server asked for fewer requests, and for none at all during the next `wait` seconds."""
-        self._gate.throttled(self._epoch, wait)
+    def throttled(self, retry_after: float | None) -> None:
+        """The server asked for fewer requests, and for none at all during the next `retry_after` seconds."""
+        self._gate.throttled(self._epoch, retry_after)
 
 
 class Gate:
-    """What all fetchers of a download pass before each request.
+    """What all fetchers of a download pass before each request, in the order they come.
 
     Args:
         most: requests in flight at once, as long as the server says nothing.
+        retry: bounds the pauses.
+
+    Attributes:
+        served: requests that brought something.
     """
 
-    def __init__(self, most: int, clock: Clock) -> None:
-        self._allowance, self._clock = Allowance(most), clock
-        self._busy = 0
+    def __init__(self, most: int, clock: Clock, retry: Retry) -> None:
+        self._allowance, self._clock, self._retry = Allowance(most), clock, retry
+        self.served: int = 0
+        self._in_vain = 0
+        self._busy = self._called = 0
         self._quiet_until = 0.0
         self._waiting: deque[asyncio.Future[None]] = deque()
 
@@ -55,41 +63,61 @@ class Gate:
             self._wake()
 
     def succeeded(self) -> None:
-        """A request was served to its end."""
+        """A request was served, if only in part."""
+        self.served += 1
+        self._in_vain = 0
         self._allowance.succeeded()
         self._wake()
 
-    def throttled(self, epoch: int, wait: float) -> None:
+    def passes(self, *, freed: int = 0) -> bool:
+        """Whether a request could go at once, were it not for `freed` of those in flight."""
+        return self._free + freed > 0 and not self._waiting and self._pause <= 0
+
+    def throttled(self, epoch: int, retry_after: float | None) -> None:
         """See `Turn.throttled`."""
+        wait = min(retry_after or 0.0, self._retry.retry_after_cap)
+        if self.limit == 1:  # fewer at once there cannot be: then fewer in a row, or all would come and be refused
+            wait = delay(self._retry, self._in_vain, self._clock.jitter(), retry_after)
+            self._in_vain += 1
         self._allowance.throttled(epoch)
         self._quiet_until = max(self._quiet_until, self._clock.monotonic() + wait)
 
+    @property
+    def _free(self) -> int:
+        # Who has been called has a place: else whoever ends one request and begins the next would always be first.
+        return self.limit - self._busy - self._called
+
+    @property
+    def _pause(self) -> float:
+        return self._quiet_until - self._clock.monotonic()
+
     async def _enter(self) -> None:
-        while True:
-            if self._busy >= self.limit:
-                await self._room()
-            elif (pause := self._quiet_until - self._clock.monotonic()) > 0:
-                await self._clock.sleep(pause)
-            else:
-                return
+        try:
+            while True:
+                if self._free <= 0:
+                    await self._room()
+                elif self._pause > 0:
+                    await self._clock.sleep(self._pause)
+                else:
+                    return
+        except asyncio.CancelledError:
+            self._wake()  # it may have been this one's turn; the next in line must not miss it
+            raise
 
     async def _room(self) -> None:
         waiter = asyncio.get_running_loop().create_future()
         self._waiting.append(waiter)
         try:
             await waiter
-        except asyncio.CancelledError:
-            if waiter.done() and not waiter.cancelled():
-                self._wake()  # it was this one's turn; the next in line must not miss it
-            raise
         finally:
-            if not waiter.done() or waiter.cancelled():
+            if waiter in self._waiting:
                 self._waiting.remove(waiter)
+            elif not waiter.cancelled():
+                self._called -= 1
 
     def _wake(self) -> None:
-        room = self.limit - self._busy
-        while room > 0 and self._waiting:
+        while self._free > 0 and self._waiting:
             waiter = self._waiting.popleft()
             if not waiter.done():
                 waiter.set_result(None)
-                room -= 1
+                self._called += 1

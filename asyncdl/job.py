@@ -38,8 +38,8 @@ class Job:
         deadline: on the monotonic clock, or None.
         on_remote: told once, with the claim it came for, when the first response says what the object is.
         remote: what the object is, or None before that.
-        scheduler: who fetches what.
         gate: passed by every request.
+        scheduler: who fetches what.
         sequential: one stream serves the whole object; no other fetcher runs.
         fetchers: their tasks.
     """
@@ -57,8 +57,8 @@ class Job:
     queue: asyncio.Queue[Chunk | None] = field(init=False)
     budget: RetryBudget = field(init=False)
     gate: Gate = field(init=False)
+    scheduler: Scheduler = field(init=False)
     remote: RemoteObject | None = None
-    scheduler: Scheduler = field(default_factory=Scheduler)
     sequential: bool = False
     fetchers: list[asyncio.Task[None]] = field(default_factory=list)
     counters: Counters = field(default_factory=Counters)
@@ -66,7 +66,10 @@ class Job:
     def __post_init__(self) -> None:
         self.queue = asyncio.Queue(self.options.queue_depth - self.write_batch)
         self.budget = RetryBudget(self.retry.budget)
-        self.gate = Gate(self.options.connections, self.clock)
+        connections = self.options.connections
+        most = min(connections, self.transport.connection_limit or connections)
+        self.gate = Gate(most, self.clock, self.retry)
+        self.scheduler = Scheduler(self.gate)
 
     @property
     def write_batch(self) -> int:

@@ -143,7 +143,7 @@ class UrlRefresher:
                 if self._provider is None:
                     return False
                 await self._clock.sleep(self._obtained + self._options.reuse_window - self._clock.monotonic())
-            if self._stale and not self._worked:
+            if self._provider is not None and self._stale and not self._worked:
                 words = f"status {refusal.status}: {refusal.excerpt}"
                 raise self._fail(RefreshError(f"the URL provider returned a URL that has already expired ({words})"))
             barren = self._barren + (not self._brought)

@@ -8,19 +8,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from asyncdl.gate import Gate
 from asyncdl.model import Chunk
 from asyncdl.rules.parts import Claim, Planner
-from asyncdl.rules.stealing import Standing, place_to_cut, slowest
+from asyncdl.rules.stealing import Standing, place_to_cut, slowest_first
 from asyncdl.watch import Watch
 
 _logger = logging.getLogger("asyncdl")
 
 #: Seconds after which an idle fetcher looks again at how the others get on.
 _POLL = 0.25
-#: How much one finished request changes what is held to be usual.
+#: How much one request changes what is held to be usual; where bytes are counted, one of many bytes changes more.
 _WEIGHT = 0.3
 
 
@@ -41,49 +43,61 @@ class Transfer:
         """Whether the rest of the body is for another connection to bring."""
         return self.cut and self.claim.done
 
-    def shorten(self, chunk: Chunk) -> None:
-        """Leave out what another connection brings."""
+    def keeps(self, chunk: Chunk) -> bool:
+        """Leave out of a chunk what another connection brings; False, and it is given back, if that is all of it."""
+        if self.over:
+            chunk.release()
+            return False
         stop = self.claim.stop
         if self.cut and stop is not None and chunk.stop > stop:
-            chunk.data = chunk.data[: max(0, stop - chunk.offset)]
+            chunk.data = chunk.data[: stop - chunk.offset]
+        return True
 
-    @property
-    def standing(self) -> Standing | None:
-        """How it gets on; None while nobody can tell, or while it waits for us."""
-        keeper, claim = self.watch.keeper, self.claim
-        if keeper.rate is None or keeper.held_up or claim.stop is None:
+    def standing(self, replaced: int) -> Standing | None:
+        """How it gets on; None while nobody can tell, or while it waits for us.
+
+        Args:
+            replaced: as in `Standing`.
+        """
+        watch, claim = self.watch, self.claim
+        rate = watch.keeper.rate
+        if rate is None or watch.keeper.held_up or claim.stop is None:
             return None
-        return Standing(position=claim.position, stop=claim.stop, rate=keeper.rate)
+        return Standing(position=claim.position, stop=claim.stop, rate=rate, age=watch.age, replaced=replaced)
 
 
 class Scheduler:
     """Hands out claims until all bytes have been brought.
 
+    Args:
+        gate: what is taken over has to pass it, and is left alone while it would not.
+
     Attributes:
         planner: has the parts, once there is a size to cut.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, gate: Gate) -> None:
         self.planner: Planner | None = None
-        self._open: list[Claim] = []
+        self._gate = gate
+        self._open: dict[int, Claim] = {}
         self._transfers: list[Transfer] = []
+        self._replaced: Counter[int] = Counter()  # by where the part ends, which no replacement changes
         self._changed = asyncio.Event()
-        self._usual: float | None = None
-        self._latency = 0.0
+        self._usual = self._weight = 0.0
+        self._latency: float | None = None
 
     def begin(self, claim: Claim) -> None:
         """A claim that did not come from here is being worked on."""
-        self._open.append(claim)
+        self._open[id(claim)] = claim
 
     def end(self, claim: Claim) -> None:
         """A claim has been brought, or given up."""
-        if claim in self._open:
-            self._open.remove(claim)
+        self._open.pop(id(claim), None)
         self._changed.set()
 
     def only(self, claim: Claim) -> None:
         """Hand out nothing more: this claim brings everything."""
-        self._open = [claim]
+        self._open = {id(claim): claim}
         if self.planner:
             self.planner.close()
 
@@ -95,7 +109,7 @@ class Scheduler:
         while True:
             claim = (self.planner.claim() if self.planner else None) or self._take_over()
             if claim is not None:
-                self._open.append(claim)
+                self.begin(claim)
                 return claim
             if not self._open:
                 return None
@@ -115,28 +129,38 @@ class Scheduler:
         finally:
             if divisible:
                 self._transfers.remove(transfer)
-            if watch.received and watch.age > 0:
-                self._usual = _moved(self._usual, watch.received / watch.age)
+            self._note_rate(watch.received, watch.age)
 
     def note_latency(self, seconds: float) -> None:
         """So long it took from a request to its response."""
-        self._latency = _moved(self._latency or None, seconds)
+        before = seconds if self._latency is None else self._latency
+        self._latency = before + _WEIGHT * (seconds - before)
+
+    def _note_rate(self, received: int, age: float) -> None:
+        # A short body comes along with its headers: only with the wait for those does its time mean anything.
+        seconds = age + (self._latency or 0.0)
+        if received and seconds > 0:
+            self._weight = (1 - _WEIGHT) * self._weight + received
+            self._usual += (received / seconds - self._usual) * received / self._weight
 
     def _take_over(self) -> Claim | None:
-        candidates = {standing: transfer for transfer in self._transfers if (standing := transfer.standing)}
-        standing = slowest(candidates)
-        if standing is None or self._usual is None:
+        if not self._usual:
             return None
-        place = place_to_cut(standing, usual=self._usual, latency=self._latency)
-        if place is None:
-            return None
-        transfer = candidates[standing]
+        candidates = {
+            standing: transfer
+            for transfer in self._transfers
+            if (standing := transfer.standing(self._replaced[transfer.claim.stop or 0]))
+        }
+        for standing in slowest_first(candidates):
+            place = place_to_cut(standing, usual=self._usual, latency=self._latency or 0.0)
+            if place is not None and self._gate.passes(freed=place == standing.position):
+                return self._cut(candidates[standing], standing, place)
+        return None
+
+    def _cut(self, transfer: Transfer, standing: Standing, place: int) -> Claim:
         transfer.cut, transfer.claim.stop = True, place
         _logger.info("bytes %d to %d go to another connection: %.0f bytes/s", place, standing.stop, standing.rate)
         if place == standing.position:
+            self._replaced[standing.stop] += 1
             transfer.watch.interrupt()
         return Claim(place, standing.stop)
-
-
-def _moved(before: float | None, now: float) -> float:
-    return now if before is None else before + _WEIGHT * (now - before)

@@ -35,7 +35,8 @@ class Watch:
 
     def interrupt(self) -> None:
         """End the wait for the body at once, although the server is not to blame."""
-        self.bound.reschedule(self._loop.time())
+        if not self.bound.expired():
+            self.bound.reschedule(self._loop.time())
 
     def __enter__(self) -> Self:
         return self

@@ -181,6 +181,41 @@ class TestAttempts:
         assert CONTENT == joined(queued(job))
         assert 7 == job.counters.retries
 
+    async def test_crowded_out(self) -> None:
+        """Who is told to slow down while others are served is not at its end, however often; the budget bounds it."""
+        transport = ScriptedTransport(CONTENT)
+        job = make_job(transport, retry=Retry(attempts=3, budget=40), queue_depth=ROOMY)
+
+        def served_elsewhere(call: Call) -> Reply:
+            job.gate.succeeded()
+            return overloaded()
+
+        transport.script(*[served_elsewhere] * 30, overloaded())
+
+        await Fetcher(job).run()
+
+        assert CONTENT == joined(queued(job))
+        assert 31 == job.counters.retries
+
+    async def test_crowded_out_until_nobody_is_served(self) -> None:
+        """Without a byte for anyone, the attempts count; and so they do for other faults than crowds."""
+        for reply in (overloaded(), Reply(error=BROKEN), Reply(status=500)):
+            transport = ScriptedTransport(CONTENT)
+            job = make_job(transport, retry=Retry(attempts=3))
+            job.remote = KNOWN
+            crowded = reply.status == 503
+
+            def served_elsewhere(call: Call, job: Job = job, reply: Reply = reply, crowded: bool = crowded) -> Reply:
+                if not crowded:
+                    job.gate.succeeded()
+                return reply
+
+            transport.script(*[served_elsewhere] * 9)
+            with pytest.raises(TransferError):
+                await Fetcher(job).run()
+
+            assert 3 == len(transport.calls)
+
     async def test_kinds_together_have_the_callers_number(self) -> None:
         """Changing faults do not last longer than one that stays the same."""
         transport = ScriptedTransport(CONTENT)

@@ -611,6 +611,16 @@ class TestAnswersThatAreRefused:
         with pytest.raises(RefreshError, match="already expired"):
             await refuse(urls, lease, why)
 
+    async def test_dead_url_of_nobodys(self) -> None:
+        """Where a URL past its end redirects, asking it again is no provider's fault: it expired."""
+        urls = refresher(SignedUrl("https://front.example/object", expires_at=EPOCH - 1))
+        urls.note_date(date())
+        for _ in range(2):
+            assert await urls.rejected(await urls.lease(), EXPIRED, redirected=True)
+
+        with pytest.raises(UrlExpiredError, match="Request has expired"):
+            await urls.rejected(await urls.lease(), EXPIRED, redirected=True)
+
     @pytest.mark.parametrize(
         "answer", [None, 7, b"https://host/", "", "ftp://host/x", "https://ho st/?sig=secret-of-mine", object()]
     )

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import errno
 import socket
-from typing import Any
+from functools import partial
+from typing import Any, cast
 from weakref import WeakSet
 
 import aiohttp
@@ -22,6 +23,7 @@ from asyncdl.rules import addresses
 
 #: Interim responses (1xx) before the final one that are read. Real servers send one or two (100, 103).
 MOST_INTERIM = 20
+_HEAD_END = b"\r\n\r\n"
 
 
 class PrivateAddressError(OSError):
@@ -73,6 +75,8 @@ class Connector(aiohttp.TCPConnector):
     def __init__(self, patience: float, *, public_only: bool = False) -> None:
         super().__init__(limit=0, resolver=Resolver(patience), socket_factory=_public_socket if public_only else None)
         self._used: WeakSet[ResponseHandler] = WeakSet()
+        # The only place where aiohttp says which protocol its connections speak.
+        self._factory = cast("partial[ResponseHandler]", partial(_HeadFirst, loop=self._loop))
 
     async def connect(
         self,
@@ -90,6 +94,25 @@ class Connector(aiohttp.TCPConnector):
         if protocol is not None:
             self._used.add(protocol)
         return connection
+
+
+class _HeadFirst(ResponseHandler):
+    """Hands the parser a head by itself.
+
+    aiohttp's parser forgets a response whose end came in one read with bytes that are no HTTP: what was declared is
+    there, and only what follows it is not to be used (RFC 9112 section 6.3).
+    """
+
+    def data_received(self, data: bytes) -> None:
+        while self._payload is None or self._payload.is_eof():
+            end = data.find(_HEAD_END) + len(_HEAD_END)
+            if not len(_HEAD_END) <= end < len(data):
+                break
+            super().data_received(data[:end])
+            data = data[end:]
+            if self.transport is None or self.transport.is_closing():
+                return
+        super().data_received(data)
 
 
 def _public_socket(info: tuple[Any, ...]) -> socket.socket:

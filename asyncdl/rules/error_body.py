@@ -25,8 +25,12 @@ MOST_EXCERPT: Final = 300
 #: A body with more unreadable characters than one in so many is a compressed or binary one.
 _UNREADABLE_SHARE: Final = 10
 
+#: Controls, halves of characters, and whatever is drawn as nothing or turns the direction of writing (Unicode category
+#: Cf, the Default_Ignorable_Code_Point property): a token with one inside looks whole and is not recognised.
 _NEVER_SHOWN: Final = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ud800-\udfff\ufeff\ufffe\uffff]"
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
+    "\u2060-\u206f\u3164\ud800-\udfff\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\ufffe\uffff\U0001bca0-\U0001bca3"
+    "\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
 _IDENTIFIER: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,79}")
 _MARKUP: Final = re.compile(
@@ -60,8 +64,14 @@ class ErrorWords:
     object_size: str | None = None
 
 
-def read_words(headers: Headers, body: bytes) -> ErrorWords:
-    """Find the code and the sentences of an error in the first 64 KiB of its body, or in its headers."""
+def read_words(headers: Headers, body: bytes, *secrets_from: str) -> ErrorWords:
+    """Find the code and the sentences of an error in the first 64 KiB of its body, or in its headers.
+
+    Args:
+        headers: of the response.
+        body: of the response.
+        secrets_from: URLs and header values whose secrets must not be torn apart where markup is taken out.
+    """
     text = _decode(body)
     code, message = _identifier(_element(text, "Code")), _element(text, "Message")
     detail = _element(text, "AuthenticationErrorDetail") or _element(text, "Details")
@@ -74,7 +84,9 @@ def read_words(headers: Headers, body: bytes) -> ErrorWords:
         detail = detail or _member(text, "AuthenticationErrorDetail")
     return ErrorWords(
         code=code,
-        message=message or headers.get("x-error-message") or (None if in_fields else _plain(text) or None),
+        message=message
+        or headers.get("x-error-message")
+        or (None if in_fields else _plain(text, secrets_from) or None),
         detail=detail,
         request_time=_element(text, "RequestTime"),
         server_time=_element(text, "ServerTime"),
@@ -151,7 +163,7 @@ def _identifier(value: str | None) -> str | None:
     return last if _IDENTIFIER.fullmatch(last) else None
 
 
-def _plain(text: str) -> str:
+def _plain(text: str, secrets_from: tuple[str, ...]) -> str:
     """Return the text without markup; nothing where it is no text."""
     start = text[:_MOST_TEXT]
     unreadable = start.count("\ufffd") + len(_NEVER_SHOWN.findall(start))
@@ -160,5 +172,5 @@ def _plain(text: str) -> str:
     if len(text) > _MOST_TEXT:
         start = _without_last_word(start)
     # Echoed signatures go while the elements that mark them are still there.
-    words = _MARKUP.sub(" ", redact_text(start)).strip()
+    words = _MARKUP.sub(" ", redact_text(start, *secrets_from)).strip()
     return html.unescape(words[:_MOST_FIELD])

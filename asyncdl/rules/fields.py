@@ -25,12 +25,17 @@ def merge_fields(*sources: HeaderPairs) -> HeaderPairs:
 
 
 def take_userinfo(url: str) -> tuple[str, HeaderPairs]:
-    """A URL without user and password, and the Authorization field they stand for (RFC 7617 section 2)."""
+    """A URL without user and password, and the Authorization field they stand for (RFC 7617 section 2).
+
+    Where both are empty they stand for none, as browsers have it (WHATWG URL Standard, "includes credentials").
+    """
     netloc = urlsplit(url).netloc
     userinfo, at, host = netloc.rpartition("@")
     if not at:
         return url, ()
-    user, _, password = userinfo.partition(":")
-    credentials = unquote_to_bytes(user) + b":" + unquote_to_bytes(password)
     bare = url.replace(netloc, host, 1)
+    user, _, password = userinfo.partition(":")
+    if not user and not password:
+        return bare, ()
+    credentials = unquote_to_bytes(user) + b":" + unquote_to_bytes(password)
     return bare, (("Authorization", f"Basic {b64encode(credentials).decode()}"),)

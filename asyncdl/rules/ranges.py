@@ -216,8 +216,9 @@ def _judge_whole(headers: Headers, asked: Asked) -> Verdict:
 
 
 def _judge_unsatisfied(headers: Headers, asked: Asked) -> Verdict:
+    fields = set(headers.all("content-range"))
     try:
-        total = parse_content_range(headers.get("content-range") or "").total
+        total = parse_content_range(fields.pop() if len(fields) == 1 else "").total
     except ResponseMismatchError:
         total = asked.declared_size if asked.declared_size == 0 else None
     if total is None and asked.start == 0 and asked.remote is None and not asked.declared_size:

@@ -22,15 +22,17 @@ from asyncdl.rules.retry import parse_retry_after
 #: Seconds a server's front end and its signature check may differ in their idea of now.
 _CLOCK_SLACK: Final = 5.0
 _UNAUTHORISED: Final = frozenset({401, 403})
+_NOT_FOUND: Final = frozenset({404, 410})
 #: A 503 without a word about its reason is an overload too (RFC 9110 section 15.6.4).
 _THROTTLED: Final = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 #: Statuses that some servers give a URL that worked until a moment ago.
-_DOUBTFUL_AFTER_SUCCESS: Final = frozenset({400, 404, 410})
+_DOUBTFUL_AFTER_SUCCESS: Final = frozenset({400, *_NOT_FOUND})
 
 _SIGNATURE_HINT: Final = (
     "The signature does not fit the URL: the URL may have been re-encoded or cut off on its way here, "
     "signed for another method or with other headers, or the signing key was replaced."
 )
+_VANISHED_HINT: Final = "The URL worked until a moment ago: it has expired, or the object is gone."
 
 
 class RefusalKind(enum.Enum):
@@ -144,7 +146,7 @@ def read_refusal(
         worked: this very URL has been answered with a 2xx before.
         first: no response of this download has ever been accepted.
     """
-    words = read_words(headers, body)
+    words = read_words(headers, body, url, *secrets)
     case = _Case(
         status=status,
         words=words,
@@ -249,7 +251,7 @@ def _is_unauthorised(case: _Case) -> bool:
 
 
 def _is_gone(case: _Case) -> bool:
-    return case.status in {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}
+    return case.status in _NOT_FOUND
 
 
 #: The first line that holds decides.
@@ -285,6 +287,8 @@ def _hint(kind: RefusalKind, case: _Case, url: str) -> str | None:
         return _clock_hint(case, url)
     if _is_bad_signature(case) and kind is not RefusalKind.EXPIRED:
         return _SIGNATURE_HINT
+    if kind is RefusalKind.PRESUMED_EXPIRED and case.status in _NOT_FOUND and not case.is_past_its_end:
+        return _VANISHED_HINT
     return providers.HINTS.get(code) or _HINTS.get(kind)
 
 

@@ -30,10 +30,13 @@ def test_merge_fields(sources: list[tuple[tuple[str, str], ...]], expected: tupl
         ("http://Aladdin:open%20sesame@h:8/p?q", "http://h:8/p?q", "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="),
         ("http://user@h/user@h/", "http://h/user@h/", "Basic dXNlcjo="),
         ("http://a:b:c@[::1]/", "http://[::1]/", "Basic YTpiOmM="),
+        ("http://:b@h/", "http://h/", "Basic OmI="),
+        ("http://@h/@h", "http://h/@h", None),
+        ("http://:@h/", "http://h/", None),
     ],
 )
 def test_take_userinfo(url: str, bare: str, field: str | None) -> None:
-    """The example of RFC 7617 section 2, no password, a colon in it, and no user at all."""
+    """The example of RFC 7617 section 2, no password, a colon in it, no user, and nothing of both."""
     fields = () if field is None else (("Authorization", field),)
 
     assert (bare, fields) == take_userinfo(url)

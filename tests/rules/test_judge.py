@@ -431,6 +431,7 @@ def test_coding_in_a_second_field() -> None:
         pytest.param([("Content-Range", "bytes */0")], PROBE, id="*/0 to the first part"),
         pytest.param([("Content-Range", "bytes */0")], PROBE_ALL, id="*/0 to all of it"),
         pytest.param([("Content-Range", "*/0")], PROBE, id="*/0 without a unit"),
+        pytest.param([("Content-Range", "bytes */0")] * 2, PROBE, id="*/0, said twice"),
         pytest.param([("Content-Range", "bytes */0")], Asked(0, 1, declared_size=0), id="*/0, as declared"),
         pytest.param([("Content-Range", "bytes */0")], Asked(0, 1, RemoteObject(0)), id="*/0, as it was"),
         pytest.param([("Content-Range", "bytes */0")], Asked(0, 1, OPEN), id="*/0, and nobody knew"),
@@ -450,6 +451,12 @@ def test_empty_object(fields: Fields, asked: Asked) -> None:
         pytest.param([("Content-Range", "banana")], MIDDLE, True, id="416 with garbage"),
         pytest.param([("Content-Range", "bytes 100-199/*")], MIDDLE, True, id="416 without a total"),
         pytest.param([], Asked(0, 9, declared_size=1000), True, id="416 without a word, declared"),
+        pytest.param(
+            [("Content-Range", "bytes */0"), ("Content-Range", "bytes */1000")],
+            Asked(0, 9, OPEN),
+            True,
+            id="416 with two sizes",
+        ),
         pytest.param([("Content-Range", "bytes */1000")], MIDDLE, False, id="416 to a range that the object has"),
         pytest.param([("Content-Range", "bytes */1000")], PROBE, False, id="416 to the first part of an object"),
         pytest.param([("Content-Range", "bytes */1000")], Asked(1001, None, PLAIN), False, id="416 beyond the end"),
@@ -471,9 +478,18 @@ def test_unsatisfied(fields: Fields, asked: Asked, retryable: bool) -> None:
     assert retryable == verdict.retryable
 
 
-def test_unsatisfied_from_the_start() -> None:
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param([], id="no Content-Range"),
+        pytest.param([("Content-Range", "banana")], id="garbage"),
+        pytest.param([("Content-Range", "bytes */0"), ("Content-Range", "bytes */7")], id="two sizes"),
+    ],
+)
+@pytest.mark.parametrize("asked", [PROBE, PROBE_ALL], ids=["first part", "all"])
+def test_unsatisfied_from_the_start(fields: Fields, asked: Asked) -> None:
     """416 to the first byte, without a size in its headers: S3 says in the body that the object is empty."""
-    assert Refused() == judge(416, Headers([]), PROBE)
+    assert Refused() == judge(416, Headers(fields), asked)
 
 
 @pytest.mark.parametrize("known", [RemoteObject(1000), RemoteObject(None)], ids=["size known", "size unknown"])
@@ -502,7 +518,11 @@ NUMBERS = st.integers(0, 12) | st.sampled_from([MAX_SIZE - 1, MAX_SIZE, MAX_SIZE
 TAGS = st.sampled_from(['"a"', '"b"', 'W/"a"', "a", ""])
 DATES = st.sampled_from([FIRST_DATE, LATER_DATE, ""])
 REMOTES = st.none() | st.builds(
-    RemoteObject, st.none() | st.integers(0, 12), st.sampled_from([None, '"a"']), st.sampled_from([None, FIRST_DATE])
+    RemoteObject,
+    st.none() | st.integers(0, 12),
+    st.sampled_from([None, '"a"']),
+    st.sampled_from([None, FIRST_DATE]),
+    st.sampled_from([None, 'W/"a"']),
 )
 
 
@@ -562,6 +582,33 @@ def test_no_verdict_contradicts_what_is_known(status: int, fields: Fields, asked
         assert asked.start == verdict.remote.size
         assert known.size in {None, asked.start}
         assert asked.declared_size in {None, asked.start}
+
+
+def weak_name(remote: RemoteObject) -> str | None:
+    """What is left of a tag for the weak comparison (RFC 9110 section 8.8.3.2)."""
+    name = remote.etag or remote.weak_etag
+    return None if name is None else name.removeprefix("W/")
+
+
+@given(
+    status=st.sampled_from([200, 206]),
+    known=st.sampled_from([None, '"a"', 'W/"a"', '"b"', 'W/"b"']),
+    tags=st.lists(st.sampled_from(['"a"', 'W/"a"', '"b"', 'W/"b"', None, "a", 'w/"a"', '"a', ""]), max_size=8),
+)
+def test_one_name_from_the_first_response_to_the_last(status: int, known: str | None, tags: list[str | None]) -> None:
+    """However weak and strong tags take turns, what is accepted never bears two names, and never loses a strong one."""
+    remote = RemoteObject(1000)
+    for value in (known, *tags):
+        named = [] if value is None else [tag(value)]
+        fields = [length(1000), *named] if status == 200 else [FIRST_HUNDRED, *named]
+        verdict = judge(status, Headers(fields), Asked(0, 100, remote))
+        if not isinstance(verdict, Accept | Sequential):
+            assert isinstance(verdict, Changed | Mismatch)
+            continue
+        assert weak_name(remote) in {None, weak_name(verdict.remote)}
+        assert remote.etag in {None, verdict.remote.etag}
+        assert remote.etag in {None, value}
+        remote = verdict.remote
 
 
 @given(

@@ -246,6 +246,45 @@ def test_clock_hint_without_times() -> None:
     assert "(not said)" in (refuse(body=body, headers=Headers()).hint or "")
 
 
+@pytest.mark.parametrize(
+    ("status", "changes", "words"),
+    [
+        (404, {"worked": True}, "object is gone"),
+        (410, {"worked": True}, "object is gone"),
+        (404, {"worked": True, "expires_at": NOW + 60}, "object is gone"),
+        (404, {"worked": True, "expires_at": NOW - 60}, "most likely expired"),
+        (410, {"expires_at": NOW - 60}, "most likely expired"),
+        (400, {"worked": True}, "most likely expired"),
+        (403, {"worked": True}, "most likely expired"),
+        (404, {}, "may have been deleted"),
+        (410, {}, "may have been deleted"),
+    ],
+)
+def test_hint_of_what_is_not_there(status: int, changes: dict[str, Any], words: str) -> None:
+    """What worked and is "not found" now may be gone: only a known end that has passed speaks for expiry."""
+    assert words in (refuse(status, **changes).hint or "")
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "expected"),
+    [
+        (416, "<Error><Code>InvalidRange</Code><ActualObjectSize>0</ActualObjectSize></Error>", True),
+        (416, "<ActualObjectSize> 0\n</ActualObjectSize>", True),
+        (416, "<Error><Code>InvalidRange</Code><ActualObjectSize>1</ActualObjectSize></Error>", False),
+        (416, "<ActualObjectSize>00</ActualObjectSize>", False),
+        (416, "<ActualObjectSize></ActualObjectSize>", False),
+        (416, "<RangeRequested>0</RangeRequested>", False),
+        (416, "0", False),
+        (416, "", False),
+        (404, "<ActualObjectSize>0</ActualObjectSize>", False),
+        (400, "<Error><Code>InvalidRange</Code><ActualObjectSize>0</ActualObjectSize></Error>", False),
+    ],
+)
+def test_empty(status: int, body: str, expected: bool) -> None:
+    """Only a 416 that names the size 0 says that an object has no bytes."""
+    assert expected is refuse(status, body).empty
+
+
 def test_transient_has_no_hint() -> None:
     """There is nothing for the user to do about a fault that may pass."""
     assert refuse(503).hint is None

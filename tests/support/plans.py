@@ -96,7 +96,7 @@ class Spoil:
     def fault(self) -> Fault:
         """As the origin takes it."""
         amounts = {"n": self.n, "n+1": self.n + 1}
-        what = {
+        what: dict[str, Any] = {
             key: amounts.get(value, value) if isinstance(value, str) else value
             for key, value in _WHAT[self.how].items()
         }
@@ -105,7 +105,7 @@ class Spoil:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """Something that happens to the server as a whole; `amount` is more bytes for "replace", milliseconds for "refuse"."""
+    """Something that happens to the whole server; `amount` is more bytes to "replace", milliseconds to "refuse"."""
 
     what: Literal["clear", "revoke", "expire", "replace", "replace undated", "ranges off", "ranges on", "refuse"]
     amount: int = 0
@@ -161,6 +161,8 @@ class Plan:
         if self.count(CONNECT) >= _FIRST_CONTACTS or "refuse" in self.events:
             found.add(asyncdl.ConnectError)
         refusals = self.count(REFUSING) + self.events.count("revoke") + self.events.count("expire")
+        # Azure says of a URL without the permission that it has none: a new one would have none either.
+        refusals += self.skin == "azure" and "revoke" in self.events
         short_lived = self.source != "plain" and self.ttl < 60
         if refusals > (self.source == "provider") or short_lived:
             found |= _REFUSALS

@@ -121,6 +121,13 @@ class Program:
             if not early.cancelled():
                 early.result()
 
+    async def outcome(self, dest: Path) -> tuple[asyncdl.Result | None, asyncdl.AsyncdlError | None]:
+        """What the download gives, or the error it raises."""
+        try:
+            return await self.download(dest), None
+        except asyncdl.AsyncdlError as error:
+            return None, error
+
     @property
     def excess(self) -> int:
         """Requests beyond those that brought a part, were answered badly, or were broken off."""
@@ -148,9 +155,8 @@ async def carry_out(plan: Plan, directory: Path) -> str:
         program = Program(plan, origin)
         ended = "complete"
         with mock.patch.object(origin.faults, "pick", program.noting()):
-            try:
-                result = await program.download(dest)
-            except asyncdl.AsyncdlError as error:
+            result, error = await program.outcome(dest)
+            if result is None:
                 ended = type(error).__name__
                 assert type(error) in plan.may_end_in, f"{error!r} does not fit what was injected"
                 assert not dest.exists()

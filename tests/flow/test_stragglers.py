@@ -1,0 +1,215 @@
+"""Connections that fall behind the others: an idle one takes over, and where nobody falls behind nothing is touched."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from time import perf_counter, sleep
+from typing import Any
+
+import pytest
+
+import asyncdl
+from asyncdl.edge import files
+from asyncdl.testing import Fault, Origin
+from tests.support.flow import KIB, PART, fetch, holds, small
+
+#: Bytes per second and connection: slow enough for sixteen of them to be no work for this machine.
+RATE = 1024 * KIB
+PATIENT = asyncdl.Timeouts(connect=10, response=20, stall=20, low_speed=None)
+
+
+def options(connections: int, parts_of: int) -> asyncdl.Options:
+    """Parts that take a second or so each."""
+    return small(connections, part_size=parts_of, parallel_threshold=1, chunk_size=64 * KIB, queue_depth=32)
+
+
+def counted_once(origin: Origin, result: asyncdl.Result, size: int) -> bool:
+    """Whether what was fetched is the object, and what was sent in vain is no more than what a socket holds."""
+    wasted = origin.ledger.bytes_sent("/object") - size
+    return size == result.fetched and 0 <= wasted <= 4 * len(origin.ledger.requests) * 1024 * KIB
+
+
+@pytest.mark.parametrize("connections", [4, 16])
+async def test_one_at_a_thousandth(tmp_path: Path, no_leaks: object, connections: int) -> None:
+    """One connection of many crawls: the download takes little longer than without it, and no byte comes twice."""
+    part = 512 * KIB
+    size = 2 * connections * part - 7
+    async with Origin(rate=RATE) as origin:
+        content = origin.add("/object", size)
+        origin.script(Fault(request=2, rate=RATE / 1000))
+        seen: list[asyncdl.Progress] = []
+
+        result = await fetch(
+            origin.url("/object"),
+            tmp_path / "file",
+            size=size,
+            options=options(connections, part),
+            timeouts=PATIENT,
+            on_progress=seen.append,
+        )
+
+        assert holds(tmp_path / "file", content)
+        assert counted_once(origin, result, size)
+    # Alone it would take 500 s; the others take one, and a take-over is decided within two more.
+    assert result.elapsed < 8
+    assert 0 == result.retries
+    assert 2 * connections < result.requests <= 4 * connections
+    assert all(progress.done <= size for progress in seen)
+    assert ["file"] == os.listdir(tmp_path)
+
+
+@pytest.mark.parametrize("connections", [4, 16])
+async def test_last_part_that_stalls(tmp_path: Path, no_leaks: object, connections: int) -> None:
+    """What goes quiet is taken over by those who are done, long before it would count as stalled."""
+    size = connections * PART * 4
+    async with Origin() as origin:
+        content = origin.add("/object", size)
+        stall = Fault(start=size - 1, times=1, stall_after=1000)
+        origin.script(stall)
+
+        result = await fetch(
+            origin.url("/object"), tmp_path / "file", size=size, options=options(connections, PART), timeouts=PATIENT
+        )
+
+        assert 1 == origin.faults.applied(stall)
+        assert holds(tmp_path / "file", content)
+        assert counted_once(origin, result, size)
+    assert result.elapsed < 6 < PATIENT.stall
+    assert (0, connections * 4 + 1) == (result.retries, result.requests)
+
+
+async def test_what_nobody_can_bring(tmp_path: Path, no_leaks: object) -> None:
+    """Bytes that no connection gets are found out by the stall: idle fetchers do not pass them round for ever."""
+    size = 16 * PART
+    async with Origin() as origin:
+        origin.add("/object", size)
+        origin.script(Fault(start=size - 1, stall_after=0), Fault(start=size - PART - 1, stall_after=0))
+        began = perf_counter()
+
+        with pytest.raises(asyncdl.StallError, match=r"sent nothing for 2\.5 s"):
+            await fetch(
+                origin.url("/object"),
+                tmp_path / "file",
+                size=size,
+                options=options(4, PART),
+                timeouts=asyncdl.Timeouts(connect=3, response=3, stall=2.5, low_speed=None),
+                retry=asyncdl.Retry(attempts=2, base=0.01, cap=0.02),
+            )
+
+        assert len(origin.ledger.requests) <= 16 + 2 * (2 + 2)
+    # Given up after 1 and 2 s, and then stalled twice.
+    assert perf_counter() - began < 14
+
+
+@pytest.mark.parametrize("connections", [4, 16])
+@pytest.mark.parametrize("rate", [None, 4 * RATE])
+async def test_equals_are_left_alone(tmp_path: Path, connections: int, rate: float | None) -> None:
+    """Where all are as fast as each other there is one request for each part and none more."""
+    size = 6 * connections * PART
+    async with Origin(rate=rate) as origin:
+        content = origin.add("/object", size)
+
+        result = await fetch(origin.url("/object"), tmp_path / "file", size=size, options=options(connections, PART))
+
+        assert holds(tmp_path / "file", content)
+        assert 0 == origin.ledger.repeated("/object")
+    assert (6 * connections, 0) == (result.requests, result.retries)
+
+
+async def test_a_slow_disk_is_nobodys_fault(
+    origin: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, may_block: None
+) -> None:
+    """Connections that wait for our own writer are not taken for slow ones."""
+    real = files.write_all
+
+    def slow(*arguments: Any) -> None:
+        sleep(0.25)
+        real(*arguments)
+
+    monkeypatch.setattr(files, "write_all", slow)
+    size = 12 * PART
+    content = origin.add("/object", size)
+
+    result = await fetch(
+        origin.url("/object"),
+        tmp_path / "file",
+        size=size,
+        options=small(4, queue_depth=2, chunk_size=32 * KIB),
+        timeouts=asyncdl.Timeouts(stall=0.8, low_speed=None),
+    )
+
+    assert holds(tmp_path / "file", content)
+    assert result.elapsed > 3
+    assert (12, 0) == (result.requests, result.retries)
+
+
+async def test_a_stream_is_left_alone(tmp_path: Path) -> None:
+    """Where there are no ranges, nobody can help, however slow it is."""
+    async with Origin(ranges=False, rate=PART) as origin:
+        content = origin.add("/object", 3 * PART)
+
+        result = await fetch(origin.url("/object"), tmp_path / "file", options=options(4, PART), timeouts=PATIENT)
+
+        assert holds(tmp_path / "file", content)
+    assert 1 == result.requests
+
+
+async def test_half_of_what_is_left(tmp_path: Path) -> None:
+    """One connection has much more to do than the others, at the same speed: the idle ones take their share."""
+    size = 8 * 1024 * KIB
+    async with Origin(rate=RATE) as origin:
+        content = origin.add("/object", size)
+        origin.script(Fault(start=0, rate=RATE / 3))
+
+        result = await fetch(
+            origin.url("/object"), tmp_path / "file", size=size, options=options(4, 2048 * KIB), timeouts=PATIENT
+        )
+
+        assert holds(tmp_path / "file", content)
+        assert size == result.fetched
+    # Alone the first part takes 6 s, the others 2.
+    assert result.elapsed < 5
+    assert 4 < result.requests <= 20
+
+
+async def test_a_session_that_has_few_connections(tmp_path: Path) -> None:
+    """Whoever takes over waits for the connection that is given up, and for no other."""
+    aiohttp = pytest.importorskip("aiohttp")
+    size = 12 * PART
+    async with Origin() as origin:
+        content = origin.add("/object", size)
+        origin.script(Fault(start=size - 1, times=1, stall_after=1000))
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=2)) as session:
+            result = await fetch(
+                origin.url("/object"),
+                tmp_path / "file",
+                size=size,
+                options=options(8, PART),
+                timeouts=PATIENT,
+                session=session,
+            )
+
+        assert holds(tmp_path / "file", content)
+        assert origin.ledger.max_open <= 3
+    assert result.elapsed < 6
+    assert 13 == result.requests
+
+
+async def test_two_that_crawl_one_after_the_other(tmp_path: Path) -> None:
+    """What was taken over from one slow connection is taken over from the next, which is given more time."""
+    size = 16 * PART
+    async with Origin() as origin:
+        content = origin.add("/object", size)
+        crawl = Fault(start=size - 1, times=2, drip=(10, 0.05))
+        origin.script(crawl)
+
+        result = await fetch(
+            origin.url("/object"), tmp_path / "file", size=size, options=options(4, PART), timeouts=PATIENT
+        )
+
+        assert 2 == origin.faults.applied(crawl)
+        assert holds(tmp_path / "file", content)
+    assert size == result.fetched
+    assert 18 == result.requests
+    assert result.elapsed < 10
