@@ -194,7 +194,7 @@ class Fetcher:
                 raise _RangesIgnoredError("the server ignored the range and sent the whole object", retryable=True)
             case Complete(remote):
                 await self._accept(remote, claim, lease)
-                claim.stop = claim.position
+                self._end(claim)
             case Changed(why):
                 hint = "a renewed URL may name another object than the first one did" if lease.generation else None
                 raise RemoteChangedError(f"the remote object changed: {why}", hint=hint)
@@ -225,6 +225,11 @@ class Fetcher:
             raise IntegrityError(f"the object is longer than its {remote.size} bytes") from None
         if remote.size is not None and claim.position < remote.size:
             raise ConnectError("the body ended before the object did", retryable=True)
+        self._end(claim)
+
+    @staticmethod
+    def _end(claim: Claim) -> None:
+        """The object ends here, as it must have ended in every response for it."""
         if claim.position < claim.furthest:
             raise RemoteChangedError("the remote object changed: a second response for it is shorter than the first")
         claim.stop = claim.position

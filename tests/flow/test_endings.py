@@ -222,3 +222,19 @@ async def test_every_request_has_a_range(origin: Origin, tmp_path: Path) -> None
 
     assert len(origin.ledger.requests) > 8
     assert [] == [record.path for record in origin.ledger.requests if record.headers.get("Range") is None]
+
+
+async def test_object_that_gets_shorter_with_every_break(origin: Origin, tmp_path: Path) -> None:
+    """A 416 right at the end of a second, shorter response: the bytes beyond it were of another version."""
+    origin.add("/object", 200_000, etag=None, last_modified=None)
+    cut = {"ignore_range": True, "chunked": True}
+    origin.script(
+        Fault(request=0, drop_after=150_000, **cut),  # type: ignore[arg-type]
+        Fault(request=1, drop_after=50_000, **cut),  # type: ignore[arg-type]
+        Fault(request=2, status=416, headers={"Content-Range": "bytes */50000"}),
+    )
+
+    with pytest.raises(asyncdl.RemoteChangedError, match="shorter"):
+        await fetch(origin.url("/object"), tmp_path / "file")
+
+    assert not (tmp_path / "file").exists()
