@@ -6,13 +6,12 @@ Rule: a part goes on from the last byte that entered the queue; only a byte that
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections import Counter
 from http import HTTPStatus
 from typing import assert_never
 
-from asyncdl.edge.transport import Body, Response
+from asyncdl.edge.transport import Response
 from asyncdl.errors import (
     ConnectError,
     DeadlineError,
@@ -24,9 +23,9 @@ from asyncdl.errors import (
     TransferError,
 )
 from asyncdl.job import Job
-from asyncdl.model import Chunk, Part, RemoteObject
+from asyncdl.model import RemoteObject
+from asyncdl.receiver import Receiver
 from asyncdl.refresher import Lease
-from asyncdl.rules.pace import PaceKeeper
 from asyncdl.rules.parts import Claim
 from asyncdl.rules.ranges import (
     Accept,
@@ -38,12 +37,10 @@ from asyncdl.rules.ranges import (
     Refused,
     Sequential,
     WrongSize,
-    body_length,
     judge,
 )
 from asyncdl.rules.rejection import Refusal, RefusalKind, read_refusal
 from asyncdl.rules.retry import delay
-from asyncdl.watch import Watch
 
 _logger = logging.getLogger("asyncdl")
 
@@ -64,15 +61,11 @@ class _RangesIgnoredError(ResponseMismatchError):
     """A server that serves ranges, or was thought to, sent the whole object."""
 
 
-class _TooLongError(ResponseMismatchError):
-    """A body goes on where it should have ended."""
-
-
 class Fetcher:
     """Works on one claim at a time until none is left."""
 
     def __init__(self, job: Job) -> None:
-        self._job = job
+        self._job, self._receiver = job, Receiver(job)
         self._crowded_out = False
 
     async def run(self, claim: Claim | None = None) -> None:
@@ -180,21 +173,21 @@ class Fetcher:
                 await self._accept(remote, claim, lease)
                 if claim.stop is None:  # a stream of unknown length that broke: now its length is known
                     claim.stop = remote.size
-                await self._receive_part(response, part, claim, lease)
+                await self._receiver.part(response, part, claim, lease)
             case Sequential(remote):
                 job.go_sequential(claim)
                 await self._accept(remote, claim, lease)
-                await self._receive_whole(response, remote, claim, lease)
+                await self._receiver.whole(response, remote, claim, lease)
             case RangeIgnored(remote) if job.sequential:
                 # The stream broke and cannot be taken up where it did: once more from the start.
                 await self._accept(remote, claim, lease)
                 claim.position = 0
-                await self._receive_whole(response, remote, claim, lease)
+                await self._receiver.whole(response, remote, claim, lease)
             case RangeIgnored():
                 raise _RangesIgnoredError("the server ignored the range and sent the whole object", retryable=True)
             case Complete(remote):
                 await self._accept(remote, claim, lease)
-                self._end(claim)
+                self._receiver.end(claim)
             case Changed(why):
                 hint = "a renewed URL may name another object than the first one did" if lease.generation else None
                 raise RemoteChangedError(f"the remote object changed: {why}", hint=hint)
@@ -215,86 +208,6 @@ class Fetcher:
     async def _accept(self, remote: RemoteObject, claim: Claim, lease: Lease) -> None:
         self._job.refresher.accepted(lease)
         await self._job.learn(remote, claim)
-
-    async def _receive_whole(self, response: Response, remote: RemoteObject, claim: Claim, lease: Lease) -> None:
-        """Take a 200; where its framing has no length, it must end by itself, and where it should."""
-        claim.stop = remote.size
-        try:
-            await self._receive(response.body(0, body_length(response.headers)), claim, lease, remote.size)
-        except _TooLongError:
-            raise IntegrityError(f"the object is longer than its {remote.size} bytes") from None
-        if remote.size is not None and claim.position < remote.size:
-            raise ConnectError("the body ended before the object did", retryable=True)
-        self._end(claim)
-
-    @staticmethod
-    def _end(claim: Claim) -> None:
-        """The object ends here, as it must have ended in every response for it."""
-        if claim.position < claim.furthest:
-            raise RemoteChangedError("the remote object changed: a second response for it is shorter than the first")
-        claim.stop = claim.position
-
-    async def _receive_part(self, response: Response, part: Part, claim: Claim, lease: Lease) -> None:
-        """Take a 206; where its framing has no length, it must end by itself, and exactly where it said."""
-        if body_length(response.headers) is not None:
-            await self._receive(response.body(part.start, part.stop), claim, lease, part.stop, divisible=True)
-            return
-        try:
-            await self._receive(response.body(part.start, None), claim, lease, part.stop)
-        except _TooLongError:
-            claim.position = part.start  # whatever it was, it was not that part
-            raise
-        if claim.position < part.stop:
-            raise ConnectError("the body ended before the part did", retryable=True)
-
-    async def _receive(
-        self, body: Body, claim: Claim, lease: Lease, limit: int | None, *, divisible: bool = False
-    ) -> None:
-        """Bring a body to the queue; nothing of it belongs beyond `limit`.
-
-        Args:
-            divisible: others may take over what has not come yet.
-
-        Raises:
-            _TooLongError: something does.
-            StallError: the server sent nothing, or too little, while we were ready to take it.
-        """
-        job = self._job
-        with (
-            Watch(job.timeouts, body) as watch,
-            job.scheduler.receiving(claim, watch, divisible=divisible) as transfer,
-        ):
-            try:
-                async with watch.bound:
-                    while not transfer.over and (chunk := await body.receive()) is not None:
-                        if limit is not None and chunk.stop > limit:
-                            chunk.release()
-                            raise _TooLongError("the body is longer than its Content-Range", retryable=True)
-                        if not transfer.keeps(chunk):  # cut off while it was on its way
-                            break
-                        await self._put(chunk, watch.keeper)
-                        job.refresher.brought(lease)
-                        job.counters.fetched += chunk.stop - claim.position
-                        claim.advance(chunk.stop)
-            except (TimeoutError, TransferError) as error:
-                if transfer.over:
-                    return  # however it ended: the rest is for another connection to bring
-                if isinstance(error, TransferError) or not watch.bound.expired():
-                    raise
-                raise watch.fault() from error
-
-    async def _put(self, chunk: Chunk, keeper: PaceKeeper) -> None:
-        queue = self._job.queue
-        if queue.full():
-            keeper.park()
-            try:
-                await queue.put(chunk)
-            except asyncio.CancelledError:
-                chunk.release()  # it is in no queue, and is asked for again
-                raise
-            keeper.unpark()
-        else:
-            queue.put_nowait(chunk)
 
     async def _read_refusal(self, response: Response, lease: Lease) -> Refusal:
         job = self._job

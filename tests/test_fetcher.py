@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from asyncdl import fetcher, watch
+from asyncdl import receiver, watch
 from asyncdl.errors import (
     ConnectError,
     DeadlineError,
@@ -512,7 +512,7 @@ class TestNoChunkIsLost:
                 super().__init__(*arguments)  # type: ignore[arg-type]
                 watches.append(self)
 
-        monkeypatch.setattr(fetcher, "Watch", Watch)
+        monkeypatch.setattr(receiver, "Watch", Watch)
         lender = Lender(ScriptedTransport(CONTENT, chunk_size=4096))
         job = make_job(lender, queue_depth=2)
         fetching = asyncio.create_task(Fetcher(job).run())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -22,7 +24,7 @@ _GRACE: Final = 2.0
 TIMEOUTS: Final = asyncdl.Timeouts(connect=2, response=0.15, stall=0.15, low_speed=(2000, 0.2), refresh=2)
 #: More attempts than any plan has faults, so that what passes must be got over.
 RETRY: Final = asyncdl.Retry(attempts=40, base=0.001, cap=0.002, budget=200)
-_DATES: Final = ("Wed, 01 Jan 2025 00:00:00 GMT", "Thu, 02 Jan 2025 00:00:00 GMT", "Fri, 03 Jan 2025 00:00:00 GMT")
+_FIRST_DATE: Final = datetime(2025, 1, 1, tzinfo=UTC)
 
 
 class Program:
@@ -41,7 +43,8 @@ class Program:
 
     def _publish(self, size: int, *, tagged: bool) -> None:
         number = len(self.versions)
-        date = _DATES[number % len(_DATES)]
+        # No two versions of one date: without a tag there is nothing else to tell them by.
+        date = format_datetime(_FIRST_DATE + timedelta(days=number), usegmt=True)
         add = self.origin.add
         self.versions.append(
             add(PATH, size, seed=1 + number, last_modified=date)
