@@ -1,0 +1,1 @@
+"""The scenarios of misbehaving servers, run against other download clients: `python -m tests.matrix --help`."""
