@@ -11,7 +11,7 @@ import pytest
 
 import asyncdl
 from asyncdl import refresher
-from asyncdl.testing import POISON, SKINS, Fault, Origin
+from asyncdl.testing import POISON, SKINS, Fault, Origin, Provider
 from tests.support.flow import PART, fetch, holds, small
 
 SIZE = 16 * PART + 321
@@ -58,7 +58,14 @@ async def test_download_outlives_its_url(
 async def test_stampede_costs_one_call(origin: Origin, tmp_path: Path) -> None:
     """A2: 64 connections, all refused at once: one provider call, and not one byte twice."""
     content = origin.add("/object", 128 * PART)
-    provider = origin.provider("/object", ttl=3600, delay=0.2)
+
+    async def sign() -> str:
+        """Another URL, once all 64 were refused the first one."""
+        if provider.calls > 1:
+            await origin.ledger.until(lambda: len(origin.ledger.refused) >= 64)
+        return origin.presign("/object", ttl=3600)
+
+    provider = Provider(sign)
     origin.script(Fault(request=range(64), delay=1.0))
 
     async with asyncio.TaskGroup() as group:
