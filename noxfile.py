@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tomllib
 from pathlib import Path
 
@@ -73,6 +74,25 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def fuzz(session: nox.Session) -> None:
+    """Minutes of each fuzz target and of random downloads; `nox -s fuzz -- judge --seconds 600` for one target."""
+    session.install(".[test,cli]")
+    # Wheels for Linux and these versions; elsewhere the loop of our own does the work.
+    if sys.platform == "linux" and sys.version_info < (3, 14):
+        session.install("--only-binary", ":all:", "atheris", success_codes=[0, 1])
+    session.run("python", "-m", "tests.fuzz", *(session.posargs or ["--seconds", "120"]))
+    if not session.posargs:
+        session.run("pytest", "tests/flow/test_random.py", "--timeout", "0", env={"HYPOTHESIS_PROFILE": "long"})
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """Downloads under random faults, and whether anything grows; `nox -s soak -- --seconds 86400`."""
+    session.install(".[test,cli]")
+    session.run("python", "-m", "tests.soak", *(session.posargs or ["--seconds", "300"]))
+
+
+@nox.session
 def package(session: nox.Session) -> None:
     """Builds wheel and source archive, checks their metadata, and tries the wheel in an empty environment."""
     session.install("build", "twine", ".[test,cli]", "hatchling")
@@ -80,3 +100,10 @@ def package(session: nox.Session) -> None:
     session.run("python", "-m", "build")
     session.run("twine", "check", "--strict", *map(str, Path("dist").glob("*")))
     session.run("pytest", "tests/test_packaging.py")
+
+
+@nox.session
+def matrix(session: nox.Session) -> None:
+    """Other clients before the same servers; `tests/matrix/install.sh` brings them. Writes docs/matrix.md."""
+    session.install(".[test,cli]")
+    session.run("python", "-m", "tests.matrix", *session.posargs)

@@ -63,7 +63,7 @@ class Listener:
         Raises:
             OSError: the port cannot be listened on.
         """
-        self.refuse()
+        await self.refuse()
         reserved, self._reserved = self._reserved, None
         tls = None if silent else self._ssl
         try:
@@ -81,10 +81,9 @@ class Listener:
         self.port = server.sockets[0].getsockname()[1]
         self._servers.append(server)
 
-    def refuse(self) -> None:
+    async def refuse(self) -> None:
         """Refuse connections from now on; those that are open go on. The port is kept for `open`."""
-        for server in self._servers:
-            server.close()
+        await self._shut()
         if self._reserved is None:
             # A port that is bound but not listened on refuses, and nobody else can be given it meanwhile.
             self._reserved = _bound(self._host, self.port)
@@ -94,9 +93,8 @@ class Listener:
         reserved, self._reserved = self._reserved, None
         if reserved is not None:
             reserved.close()
+        await self._shut()
         servers, self._servers = self._servers, []
-        for server in servers:
-            server.close()
         for task, connection in self._tasks.items():
             connection.abort()
             task.cancel()
@@ -105,6 +103,16 @@ class Listener:
                 await asyncio.wait(self._tasks)
             for server in servers:
                 await server.wait_closed()
+
+    async def _shut(self) -> None:
+        """Let nobody in any more, and those who are in begin: a server closed in between would keep their sockets."""
+        loop = asyncio.get_running_loop()
+        for server in self._servers:
+            for listening in server.sockets:
+                loop.remove_reader(listening.fileno())
+        await asyncio.sleep(0)
+        for server in self._servers:
+            server.close()
 
     def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._start(Connection(reader, writer, self._ledger), self._serve)

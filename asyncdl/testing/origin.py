@@ -127,7 +127,7 @@ class Origin:
         async with origin.refusing():
             ...                     # ConnectionRefusedError for whoever comes now
         """
-        self._listener.refuse()
+        await self._listener.refuse()
         try:
             yield
         finally:

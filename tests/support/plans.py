@@ -161,8 +161,8 @@ class Plan:
         if self.count(CONNECT) >= _FIRST_CONTACTS or "refuse" in self.events:
             found.add(asyncdl.ConnectError)
         refusals = self.count(REFUSING) + self.events.count("revoke") + self.events.count("expire")
-        # Azure says of a URL without the permission that it has none: a new one would have none either.
-        refusals += self.skin == "azure" and "revoke" in self.events
+        # These say why, and that a new URL would be refused as well: no permission, an unknown key.
+        refusals += self.skin in {"azure", "cloudfront"} and "revoke" in self.events
         short_lived = self.source != "plain" and self.ttl < 60
         if refusals > (self.source == "provider") or short_lived:
             found |= _REFUSALS

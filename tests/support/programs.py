@@ -142,8 +142,9 @@ class Program:
             and not (record.status == 200 and record.range and record.range[0])
         ]
         size = max(version.size for version in self.versions)
-        # One more for the probe, one for a stream that takes the place of the parts, and what each connection was at.
-        return len(good) - (-(-size // self.plan.part_size) + 2 + self.plan.connections)
+        # One more for the probe, one for a stream that takes the place of the parts, and what each connection was at:
+        # three times over where a new version lacks the tag of the old one.
+        return len(good) - (-(-size // self.plan.part_size) + 2 + 3 * self.plan.connections)
 
 
 async def carry_out(plan: Plan, directory: Path) -> str:
@@ -162,18 +163,19 @@ async def carry_out(plan: Plan, directory: Path) -> str:
             if result is None:
                 ended = type(error).__name__
                 assert type(error) in plan.may_end_in, f"{error!r} does not fit what was injected"
-                assert not dest.exists()
+                assert not dest.exists(), "something is at the destination"
             else:
                 whole = [version for version in program.versions if holds(dest, version)]
                 assert whole, f"neither of {len(program.versions)} versions"
-                assert whole[0].size == result.size
-                assert result.fetched >= result.size
-                assert ["file"] == [path.name for path in directory.iterdir()]
-        assert len(origin.ledger.requests) <= _most_requests(plan)
-        assert program.excess <= 0
+                assert whole[0].size == result.size, f"{result.size} bytes are reported"
+                assert result.fetched >= result.size, f"{result.fetched} bytes make {result.size}"
+                assert ["file"] == [path.name for path in directory.iterdir()], "something lies beside the file"
+        assert len(origin.ledger.requests) <= _most_requests(plan), f"{len(origin.ledger.requests)} requests"
+        assert program.excess <= 0, f"{program.excess} requests too many"
     for left in directory.iterdir():
-        assert POISON not in left.read_bytes()
-    assert [] == await before.settled(_GRACE)
+        assert POISON not in left.read_bytes(), f"poison in {left.name}"
+    leaked = await before.settled(_GRACE)
+    assert [] == leaked, f"left open: {leaked}"
     return ended
 
 

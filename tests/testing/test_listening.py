@@ -50,7 +50,7 @@ async def test_refusing_again_and_for_good() -> None:
                 with pytest.raises(ConnectionRefusedError):
                     await asyncio.open_connection("127.0.0.1", origin.port)
             assert 200 == (await ask(origin.url("/f"))).status
-        origin._listener.refuse()
+        await origin._listener.refuse()
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection("127.0.0.1", origin.port)
 
@@ -161,3 +161,15 @@ def read_to_the_end(port: int, context: ssl.SSLContext) -> tuple[bytes, bool]:
         except ssl.SSLEOFError:
             return bytes(answer), True
     return bytes(answer), False
+
+
+async def test_whoever_was_just_let_in_is_not_left_hanging(origin: Origin, no_leaks: object) -> None:
+    """Refusing in the very turn of the loop in which a connection was accepted keeps no socket open for ever."""
+    with socket.create_connection((origin.host, origin.port), timeout=2) as client:
+        for _ in range(2):
+            await asyncio.sleep(0)
+        async with origin.refusing():
+            pass
+        await origin.aclose()
+
+        assert b"" == client.recv(1)

@@ -1,0 +1,1 @@
+"""Fuzzing of what reads text from strangers: `python -m tests.fuzz --help`."""
