@@ -54,7 +54,8 @@ def types(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """The tests on every version promised; `nox -s tests-3.12 -- -k name` passes arguments on."""
     session.install(".[test,cli,uvloop]", "hatchling")
-    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    data = {"COVERAGE_FILE": f".coverage.{session.python}"}
+    session.run("pytest", *(session.posargs or ["-n", "4", "--dist", "worksteal"]), "--cov", "--cov-report=", env=data)
 
 
 @nox.session

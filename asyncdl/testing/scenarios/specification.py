@@ -21,6 +21,7 @@ Your own client, in Python:
 ```python
 from asyncdl.testing.scenarios import ALL, staged
 
+
 @pytest.mark.parametrize("scenario", ALL, ids=str)
 async def test_my_client(scenario, tmp_path):
     async with staged(scenario, tmp_path) as stage:
