@@ -120,7 +120,9 @@ class Fetcher:
             limit = min(limit, _FIRST_CONTACT_ATTEMPTS)
         limit = min(limit, fault.most_attempts or limit)
         # A limit of its own counts only its own kind: one odd answer among many 503 is not yet a habit.
-        exhausted = attempts >= job.retry.attempts or tries[type(fault)] >= limit
+        # One at a time, those of all parts are one row: each part's own would take as many times longer as there are.
+        attempts_of_all = job.gate.in_vain if self._crowded_out else 0
+        exhausted = max(attempts, attempts_of_all) >= job.retry.attempts or tries[type(fault)] >= limit
         if isinstance(fault, _RangesIgnoredError) and exhausted:
             job.go_sequential(claim)
             return
@@ -146,7 +148,7 @@ class Fetcher:
             return
         self._crowded_out = refusal.throttled
         if refusal.throttled:
-            turn.throttled(refusal.retry_after)
+            turn.throttled(refusal.retry_after, certain=refusal.says_too_many)
         # After the connection has gone back: a renewal may take long, and many may wait for it.
         await self._refused(refusal, lease, redirected=redirected)
 

@@ -19,9 +19,9 @@ class Turn:
     def __init__(self, gate: Gate, epoch: int) -> None:
         self._gate, self._epoch = gate, epoch
 
-    def throttled(self, retry_after: float | None) -> None:
+    def throttled(self, retry_after: float | None, *, certain: bool = True) -> None:
         """The server asked for fewer requests, and for none at all during the next `retry_after` seconds."""
-        self._gate.throttled(self._epoch, retry_after)
+        self._gate.throttled(self._epoch, retry_after, certain=certain)
 
 
 class Gate:
@@ -33,12 +33,13 @@ class Gate:
 
     Attributes:
         served: requests that brought something.
+        in_vain: requests turned away in a row since only one at a time is let through.
     """
 
     def __init__(self, most: int, clock: Clock, retry: Retry) -> None:
         self._allowance, self._clock, self._retry = Allowance(most), clock, retry
         self.served: int = 0
-        self._in_vain = 0
+        self.in_vain: int = 0
         self._busy = self._called = 0
         self._quiet_until = 0.0
         self._waiting: deque[asyncio.Future[None]] = deque()
@@ -65,7 +66,7 @@ class Gate:
     def succeeded(self) -> None:
         """A request was served, if only in part."""
         self.served += 1
-        self._in_vain = 0
+        self.in_vain = 0
         self._allowance.succeeded()
         self._wake()
 
@@ -73,13 +74,13 @@ class Gate:
         """Whether a request could go at once, were it not for `freed` of those in flight."""
         return self._free + freed > 0 and not self._waiting and self._pause <= 0
 
-    def throttled(self, epoch: int, retry_after: float | None) -> None:
+    def throttled(self, epoch: int, retry_after: float | None, *, certain: bool = True) -> None:
         """See `Turn.throttled`."""
         wait = min(retry_after or 0.0, self._retry.retry_after_cap)
         if self.limit == 1:  # fewer at once there cannot be: then fewer in a row, or all would come and be refused
-            wait = delay(self._retry, self._in_vain, self._clock.jitter(), retry_after)
-            self._in_vain += 1
-        self._allowance.throttled(epoch)
+            wait = delay(self._retry, self.in_vain, self._clock.jitter(), retry_after)
+            self.in_vain += 1
+        self._allowance.throttled(epoch, certain=certain)
         self._quiet_until = max(self._quiet_until, self._clock.monotonic() + wait)
 
     @property

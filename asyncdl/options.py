@@ -181,7 +181,7 @@ class Retry:
     Args:
         attempts: requests for one part without a new byte before the download fails. A new byte starts the count anew.
             One that is throttled (429, 503) while others of the download are served does not count; the budget bounds
-            those.
+            those. Where none is served and only one at a time is let through, those of all parts count together.
         base: seconds; the n-th wait is drawn evenly from 0 to `base * 2**n` ("full jitter", AWS Architecture Blog,
             "Exponential Backoff And Jitter").
         cap: most seconds such a wait may be drawn from.

@@ -104,7 +104,9 @@ class _HeadFirst(ResponseHandler):
     """
 
     def data_received(self, data: bytes) -> None:
-        while self._payload is None or self._payload.is_eof():
+        for _ in range(MOST_INTERIM + 1):  # each head costs a copy of what follows it
+            if self._payload is not None and not self._payload.is_eof():
+                break
             end = data.find(_HEAD_END) + len(_HEAD_END)
             if not len(_HEAD_END) <= end < len(data):
                 break
@@ -113,6 +115,9 @@ class _HeadFirst(ResponseHandler):
             if self.transport is None or self.transport.is_closing():
                 return
         super().data_received(data)
+        # Nobody reads them on an idle connection, and a parsed head takes far more room than one that is sent.
+        if self.transport is not None and len(self) > MOST_INTERIM + 1:
+            self.transport.close()
 
 
 def _public_socket(info: tuple[Any, ...]) -> socket.socket:

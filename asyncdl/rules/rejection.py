@@ -93,8 +93,14 @@ class Refusal:
 
     @property
     def throttled(self) -> bool:
-        """Whether the server asks for fewer requests, not only for another try."""
-        return self.status in _THROTTLED or self.code in providers.THROTTLED_CODES
+        """Whether the server may be asking for fewer requests, not only for another try."""
+        return self.status in _THROTTLED or self.says_too_many
+
+    @property
+    def says_too_many(self) -> bool:
+        """Whether it says so itself: by its status, its code, or by naming a time before which it wants none."""
+        named = self.status == HTTPStatus.TOO_MANY_REQUESTS or self.code in providers.THROTTLED_CODES
+        return named or (self.status in _THROTTLED and self.retry_after is not None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ class Allowance:
         self._most = self._limit = float(most)
         self._too_much = inf
         self._epoch = 0
+        self._served_since_doubt = inf
 
     @property
     def limit(self) -> int:
@@ -30,15 +31,25 @@ class Allowance:
         """To be noted when a request begins, and handed in when it is throttled."""
         return self._epoch
 
-    def throttled(self, epoch: int) -> None:
-        """Halve; once for all requests that were under way together, for they all met the same overload."""
-        if epoch == self._epoch:
+    def throttled(self, epoch: int, *, certain: bool = True) -> None:
+        """Halve; once for all requests that were under way together, for they all met the same overload.
+
+        Args:
+            certain: the server said that there are too many. Where it only failed in a way that may mean this (a 503
+                without a word), the second such failure within a round counts, and not the first: one request in a
+                hundred fails at some servers however few there are.
+        """
+        if epoch != self._epoch:
+            return
+        doubted, self._served_since_doubt = self._served_since_doubt < self.limit, 0.0
+        if certain or doubted:
             self._too_much = max(2.0, self.limit)
             self._limit = max(1.0, self._limit / 2)
             self._epoch += 1
 
     def succeeded(self) -> None:
         """A request was served: one more for every round of them, and for several where one more was too much."""
+        self._served_since_doubt += 1
         hesitation = _HESITATION if self._limit >= self._too_much - 1 else 1
         self._limit = min(self._most, self._limit + 1 / self._limit / hesitation)
         if self._limit >= self._too_much:

@@ -180,12 +180,14 @@ async def test_public_to_public(public: Origin) -> None:
         assert 1 == other.ledger.connections
 
 
-async def test_private_to_private(inside: Origin) -> None:
-    """A host of one's own network may lead to another one."""
+@pytest.mark.parametrize("host", ["127.0.0.1", "inside.test"])
+async def test_private_to_private(inside: Origin, monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    """A host of one's own network may lead to another one, whatever it is called."""
+    Names({"inside.test": [["127.0.0.1"]]}).install(monkeypatch)
     async with Origin(seed=3, host="127.0.0.9") as other, transport() as over:
         content = other.add("/q", SIZE)
         inside.script(Fault(redirect=other.url("/q")))
-        answer = await ask(over, inside.url("/f"))
+        answer = await ask(over, f"http://{host}:{inside.port}/f")
 
     assert content.read(0, 100) == answer.body
 

@@ -216,6 +216,20 @@ async def test_redirect_to_a_url_that_expires_is_asked_again(origin: Origin, tmp
     assert 0 == result.retries
 
 
+async def test_clock_of_a_redirect_target_means_nothing(origin: Origin, tmp_path: Path) -> None:
+    """Only the server that a URL is for knows whether its time is over; the one behind may be a day ahead."""
+    origin.add("/object", SIZE)
+    provider = origin.provider("/object", ttl=3600)
+    async with Origin(clock_offset=86_400) as ahead:
+        content = ahead.add("/object", SIZE)
+        origin.script(Fault(redirect=ahead.url("/object")))
+
+        result = await fetch(provider, tmp_path / "file", options=small(1, reuse_window=0.0))
+
+    assert holds(tmp_path / "file", content)
+    assert (0, 1) == (result.refreshes, provider.calls)
+
+
 FORBIDDEN = {
     "S3 denies": (403, b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>", 2),
     "S3 cannot check the signature": (

@@ -332,6 +332,18 @@ async def test_error_words_are_shown_and_short(origin: Origin, tmp_path: Path) -
     assert len(str(caught.value)) < 500
 
 
+async def test_error_without_end_is_not_read_to_its_end(origin: Origin, tmp_path: Path) -> None:
+    """The first 64 KiB say enough; what a socket's buffers took besides is the system's business."""
+    origin.add("/object", SIZE)
+    origin.script(Fault(status=404, body=b"no such thing " * (5 << 20)))
+
+    with pytest.raises(asyncdl.HttpStatusError, match="no such thing"):
+        await fetch(origin.url("/object"), tmp_path / "file")
+    await origin.aclose()
+
+    assert [True] == [record.sent < 32 << 20 for record in origin.ledger.requests]
+
+
 async def test_error_that_echoes_the_request_gives_nothing_away(origin: Origin, tmp_path: Path) -> None:
     """Header values and the targets of redirects are kept out of what a body repeats of them."""
     origin.add("/object", 100)
@@ -413,6 +425,17 @@ async def test_body_shorter_than_the_declared_size(origin: Origin, tmp_path: Pat
 
     with pytest.raises(asyncdl.ConnectError, match="before the object did"):
         await fetch(origin.url("/object"), tmp_path / "file", size=5 * PART, retry=asyncdl.Retry(attempts=2, base=0))
+
+
+async def test_stream_of_unknown_length_learns_it_from_a_range(origin: Origin, tmp_path: Path) -> None:
+    """Where the rest of a broken stream comes as a range, its end is the object's: nobody asks what comes after."""
+    content = origin.add("/object", SIZE)
+    origin.script(Fault(request=0, ignore_range=True, chunked=True, drop_after=PART))
+
+    await fetch(origin.url("/object"), tmp_path / "file")
+
+    assert holds(tmp_path / "file", content)
+    assert [0, PART] == [record.range and record.range[0] for record in origin.ledger.requests]
 
 
 async def test_stream_that_is_shorter_the_second_time(tmp_path: Path) -> None:

@@ -200,3 +200,19 @@ async def test_renewal_behind_a_narrow_gate(tmp_path: Path, no_leaks: object, co
         assert holds(tmp_path / "file", content)
     assert result.refreshes >= 1
     assert parts * PART == result.fetched
+
+
+async def test_server_that_turns_everybody_away_is_given_up(origin: Origin, tmp_path: Path) -> None:
+    """After a row of attempts in all, not in each of the parts one after the other."""
+    origin.add("/object", 40 * PART)
+    origin.script(Fault(request=range(3, 10_000), status=503))
+
+    with pytest.raises(asyncdl.HttpStatusError, match="503"):
+        await fetch(
+            origin.url("/object"),
+            tmp_path / "file",
+            options=small(8),
+            retry=asyncdl.Retry(base=0.005, cap=0.3),
+        )
+
+    assert len(origin.ledger.requests) <= 48

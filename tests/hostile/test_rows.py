@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from functools import partial
 from pathlib import Path
@@ -17,6 +18,8 @@ from tests.support.flow import small
 #: Seconds; for ever where everything else takes milliseconds, and short enough to wait for a few times.
 IMPATIENT = asyncdl.Timeouts(connect=2, response=0.4, stall=0.4, low_speed=(2000, 0.4), refresh=3)
 EAGER = asyncdl.Retry(attempts=6, base=0.005, cap=0.02)
+#: What a caller may have to say to the first server, and to no other.
+HEADERS = {"Authorization": "Bearer let-me-in", "Cookie": "session=let-me-in", "X-Api-Key": "let-me-in"}
 #: Seconds within which every scenario must be over.
 BOUND = 15.0
 
@@ -29,6 +32,7 @@ async def attempt(stage: Stage, dest: Path, connections: int) -> asyncdl.Result 
                 stage.url if stage.scenario.skin is None else stage.provider,
                 dest,
                 size=stage.declared,
+                headers=HEADERS,
                 options=small(connections, ca_file=stage.ca_file, reuse_window=1.0),
                 timeouts=IMPATIENT,
                 retry=EAGER,
@@ -47,6 +51,19 @@ def asked(stage: Stage) -> int:
     return max(counts.values(), default=0)
 
 
+def told(stage: Stage) -> set[tuple[str, str]]:
+    """Which host was told what it is not to know: the caller's headers abroad, a cookie of a server, where it was."""
+    home = next(iter(stage.origins))
+    return {
+        (name, header)
+        for name, origin in stage.origins.items()
+        for record in origin.ledger.requests
+        for header in (*HEADERS, "Referer")
+        for value in record.headers.all(header)
+        if name != home or HEADERS.get(header) != value
+    }
+
+
 def everybody_left(origin: Origin) -> bool:
     """Whether no connection is open any more."""
     return 0 == origin.ledger.open_connections
@@ -61,7 +78,9 @@ async def test_scenario(scenario: Scenario, connections: int, tmp_path: Path, no
     dest = folder / "file"
 
     async with staged(scenario, tmp_path) as stage:
+        began = time.monotonic()
         ended = await attempt(stage, dest, connections)
+        lasted = time.monotonic() - began
 
         for origin in stage.origins.values():
             await origin.ledger.until(partial(everybody_left, origin))
@@ -69,6 +88,8 @@ async def test_scenario(scenario: Scenario, connections: int, tmp_path: Path, no
         brought = await asyncio.to_thread(stage.brought, dest)
         poisoned = await asyncio.to_thread(stage.poisoned, folder)
         most = asked(stage)
+        leaks = told(stage)
+        methods = {record.method for record in stage.requests}
 
     if scenario.errors:
         assert isinstance(ended, asyncdl.AsyncdlError), ended
@@ -81,6 +102,9 @@ async def test_scenario(scenario: Scenario, connections: int, tmp_path: Path, no
         assert stage.size == ended.fetched or scenario.restarts
         assert ended.refreshes <= scenario.refreshes
     assert [] == poisoned
+    assert set() == leaks
+    assert methods <= {"GET"}
+    assert lasted >= scenario.lasts
     assert most <= scenario.asks
     assert stage.provider.calls <= 1 + scenario.refreshes
     assert applied or not scenario.reached

@@ -16,8 +16,9 @@ GENERAL: tuple[str, ...] = (
     ),
     (
         "A68, A44 as the object: a page of HTML, or an encoded body nobody asked for, with status 200 and without any"
-        " size to compare, is a file like any other to a general client. asyncdl refuses because it asked for a "
-        "range, or for no coding."
+        " size to compare, is a file like any other to a general client. asyncdl refuses the coding because it asked "
+        "for none, and the page of 'for every range' only because it is told the size there: without it, it too would "
+        "take the page for the object."
     ),
     (
         "A16: the server says 416 whatever is asked. For a client that sent no Range this answer is nonsense, and an "

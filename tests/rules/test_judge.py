@@ -460,6 +460,7 @@ def test_empty_object(fields: Fields, asked: Asked) -> None:
         pytest.param([("Content-Range", "bytes */1000")], MIDDLE, False, id="416 to a range that the object has"),
         pytest.param([("Content-Range", "bytes */1000")], PROBE, False, id="416 to the first part of an object"),
         pytest.param([("Content-Range", "bytes */1000")], Asked(1001, None, PLAIN), False, id="416 beyond the end"),
+        pytest.param([("Content-Range", "bytes */1000")], Asked(1000, 1100, PLAIN), False, id="416 to a part past it"),
         pytest.param([("Content-Range", "bytes */0")], Asked(5, 9), False, id="416, empty, but not from the start"),
         pytest.param(
             [("Content-Range", "bytes */1000"), tag('"page"'), ("Last-Modified", LATER_DATE)],

@@ -228,6 +228,8 @@ def test_parts_of_a_header_go(field: str, text: str, expected: str) -> None:
         ("torn 5f3c9a%37%3", "torn …"),
         ("torn 5f3c9a&#5", "torn …"),
         ("torn 5f3c9a\\u00", "torn …"),
+        # A percent sign in HTML in JSON: three layers are undone, one after the other.
+        ("<5\\u0026#37;663c9a71d2e8aa17b0>", "<…>"),
         ("too short to tell 5f3c9", "too short to tell 5f3c9"),
     ],
 )

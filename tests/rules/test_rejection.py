@@ -182,6 +182,34 @@ def test_presumed_expired_by_server_clock(seconds: float, kind: RefusalKind) -> 
     assert kind is refuse(expires_at=NOW + seconds).kind
 
 
+def test_azure_in_its_first_second() -> None:
+    """From the very second on at which it begins, a URL is no longer too early."""
+    times = f"Start [{DATE}] - Expiry [Fri, 20 Nov 2026 11:00:00 GMT] - Current [{DATE}]"
+    words = f"Signature not valid in the specified time frame: {times}"
+    body = "<Error><Code>AuthenticationFailed</Code><AuthenticationErrorDetail>{}</AuthenticationErrorDetail></Error>"
+    assert RefusalKind.AMBIGUOUS is refuse(403, body.format(words)).kind
+
+
+def test_sentence_that_only_begins_like_an_expiry() -> None:
+    """AccessDenied is an expiry by its whole sentence alone."""
+    body = "<Error><Code>AccessDenied</Code><Message>Request has expired{}</Message></Error>"
+    assert RefusalKind.EXPIRED is refuse(403, body.format("")).kind
+    assert RefusalKind.AMBIGUOUS is refuse(403, body.format(" credentials, ask your administrator")).kind
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (500, "Auth failed: invalid range", RefusalKind.TRANSIENT),
+        (400, "<Code>ExpiredToken</Code><Message>Invalid Range Specified</Message>", RefusalKind.BAD_RANGE),
+        (429, "<Code>ExpiredToken</Code><Message>Slow down</Message>", RefusalKind.EXPIRED),
+    ],
+)
+def test_two_readings(status: int, body: str, kind: RefusalKind) -> None:
+    """A server's fault is no word on the range; the range comes before the URL, and the URL before the load."""
+    assert kind is refuse(status, body).kind
+
+
 def test_own_condition_and_proxy_are_no_refusals() -> None:
     """407 and 412 are never blamed on the URL, whatever the body says."""
     body = "<Error><Code>ExpiredToken</Code></Error>"
@@ -206,6 +234,14 @@ def test_throttled() -> None:
     assert not refuse(500, "<Error><Code>InternalError</Code></Error>").throttled
     assert not refuse(502).throttled
     assert not refuse(504).throttled
+
+
+def test_says_too_many() -> None:
+    """Said by a status, a code, or a time to wait; a bare 503 may mean anything."""
+    assert refuse(429).says_too_many
+    assert refuse(503, "<Error><Code>SlowDown</Code></Error>").says_too_many
+    assert not refuse(503).says_too_many
+    assert not refuse(500).says_too_many
 
 
 @pytest.mark.parametrize(

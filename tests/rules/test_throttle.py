@@ -129,3 +129,20 @@ def test_finds_back(most: int, halvings: int) -> None:
         allowance.succeeded()
 
     assert most == allowance.limit
+
+
+def test_one_failure_without_a_word_is_let_pass() -> None:
+    """A bare 503 now and then halves nothing; a second within one round of requests does."""
+    allowance = Allowance(8)
+
+    allowance.throttled(allowance.epoch, certain=False)
+    served(allowance)
+    limits = [allowance.limit]
+    for _ in range(8):
+        served(allowance)
+    allowance.throttled(allowance.epoch, certain=False)
+    limits.append(allowance.limit)
+    allowance.throttled(allowance.epoch, certain=False)
+    limits.append(allowance.limit)
+
+    assert [8, 8, 4] == limits

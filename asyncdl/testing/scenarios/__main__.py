@@ -45,6 +45,7 @@ async def _serve(scenario: Scenario, size: int | None) -> None:
             line = {
                 "url": stage.url,
                 "size": stage.size,
+                "declared": stage.declared,
                 "sha256": stage.versions[0].sha256(),
                 "ca_file": None if stage.ca_file is None else str(stage.ca_file),
                 "client": scenario.client,

@@ -48,7 +48,7 @@ A41 = Row(
 )
 
 SCENARIOS = (
-    A35("and says 412", Fault(request=_LATER, status=412), errors=("http-status", "remote-changed")),
+    A35("and says 412", Fault(request=_LATER, status=412), errors=_CHANGED),
     A36("with the same size", Fault(request=_LATER, seed=_OTHER, etag='"v2"'), errors=_CHANGED),
     A36("once", Fault(request=3, seed=_OTHER, etag='"v2"'), errors=_CHANGED),
     A36(

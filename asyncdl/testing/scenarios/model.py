@@ -60,9 +60,10 @@ class Scenario:
         errors: codes of `AsyncdlError` of which the download ends in one; empty: it ends with the object, byte for
             byte.
         harmless: a client that delivers the right bytes where asyncdl reports an error does no harm either.
-        asks: most data requests that begin at the same byte (the ledger of the first host that serves decides).
+        asks: most data requests that one host gets for ranges that begin at the same byte.
         restarts: nothing can be resumed, so that bytes may have to be fetched more than once.
         refreshes: most calls for another URL after the first.
+        lasts: seconds that it takes at least, as the server asked for that.
         reached: at least one fault is to be applied; False where the point is a request that never comes.
     """
 
@@ -84,6 +85,7 @@ class Scenario:
     asks: int = 1
     restarts: bool = False
     refreshes: int = 0
+    lasts: float = 0.0
     reached: bool = True
 
     def __str__(self) -> str:

@@ -37,7 +37,7 @@ def _from(target: str, **host: object) -> dict[str, Host]:
 
 
 SCENARIOS = (
-    A46("in a circle", Fault(redirect="{a}/object"), errors=_MISMATCH, asks=10),
+    A46("in a circle", Fault(redirect="{a}/object"), errors=_MISMATCH, asks=6),
     A46("three times to the same URL", Fault(times=3, redirect="{a}/object", status=301), asks=4),
     A47(
         "to the same host",
@@ -70,7 +70,7 @@ SCENARIOS = (
         "and dies in mid-download",
         hosts=_from("{b.signed}", address="127.0.0.2", faults=(Fault(rate=200_000),)),
         ttl=1.1,
-        asks=20,
+        asks=2,
     ),
     A54("on another port", hosts=_from("{b}/object")),
 )

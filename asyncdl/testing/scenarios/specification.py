@@ -16,9 +16,11 @@ asyncdl over 1, 4 and 16 connections. This page is written by `python -m asyncdl
 "The object" means the file appears, byte for byte. An error means that no file appears, and names the `code` of the
 exception; "asked" is how often at most the same first byte may be asked for.
 
-Your own client, in Python:
+Your own client, in Python, with pytest-asyncio and its `asyncio_mode = "auto"`:
 
 ```python
+import pytest
+
 from asyncdl.testing.scenarios import ALL, staged
 
 
@@ -29,7 +31,11 @@ async def test_my_client(scenario, tmp_path):
         assert "wrong" != stage.brought(tmp_path / "file")
 ```
 
-In another language: `python -m asyncdl.testing.scenarios "A03 always"` serves one of them and prints its URL as JSON.
+The servers run on the test's event loop: a client that blocks belongs in `asyncio.to_thread`. Where a case says that a
+size is declared, it is `stage.declared`; where a URL expires, `await stage.provider()` returns the next one.
+
+In another language: `python -m asyncdl.testing.scenarios "A03 always"` serves one of them until its standard input
+ends, and prints its URL as JSON, with the size to declare to the client, or null.
 """
 
 

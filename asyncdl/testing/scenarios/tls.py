@@ -23,7 +23,10 @@ _BAD = ("self-signed", "expired", "not-yet-valid", "wrong-host", "wrong-usage", 
 
 SCENARIOS = (
     A80("or rather: a good one", hosts={"a": Host(tls="good")}, reached=False),
-    *(A80(kind, hosts={"a": Host(tls=kind)}, errors=("connect",), harmless=False, reached=False) for kind in _BAD),
+    *(
+        A80(kind, hosts={"a": Host(tls=kind)}, errors=("connect",), harmless=False, asks=0, reached=False)
+        for kind in _BAD
+    ),
     A81(
         "and nobody knows the size",
         hosts={"a": Host(tls="no-close-notify", faults=(_TRUNCATED,))},
