@@ -127,7 +127,7 @@ async def test_byte_by_byte(pieces: list[bytes]) -> None:
         took = time.monotonic() - began
 
     assert (StallError, True) == (type(error), error.retryable)
-    assert QUICK.response <= took < QUICK.response + 0.5
+    assert QUICK.response <= took < QUICK.response + 2
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ def https_origin(ca_file: Path) -> Origin:
     return Origin(ssl=context)
 
 
-async def fault_of(proxy: Bare, *, most: float = QUICK.connect + 0.5) -> TransferError:
+async def fault_of(proxy: Bare, *, most: float = QUICK.connect + 2) -> TransferError:
     """What a request through this proxy ends in; neither it nor the proxy gets to know what the request is for."""
     url = SignedUrl(f"https://user:{SECRET}@127.0.0.1:1/{SECRET}?X-Signature={SECRET}", headers=(("X-Url", SECRET),))
     headers = (("Authorization", SECRET), ("Cookie", SECRET), ("Proxy-Authorization", SECRET), ("X-Own", SECRET))

@@ -69,7 +69,7 @@ async def test_handshake_that_breaks(how: How, ca_file: Path) -> None:
         took = time.monotonic() - began
 
     assert caught.value.retryable
-    assert took < QUICK.connect + 0.5
+    assert took < QUICK.connect + 2
     assert SECRET not in words_of(caught.value)
 
 
@@ -188,4 +188,4 @@ async def test_handshake_in_drops(drip: int, ca_file: Path) -> None:
         took = time.monotonic() - began
 
     assert caught.value.retryable
-    assert took < QUICK.connect + 0.5
+    assert took < QUICK.connect + 2
