@@ -272,13 +272,16 @@ def _told_of_loss(raw: aiohttp.ClientResponse) -> Iterator[None]:
     """End the wait for a body whose connection is gone: where aiohttp's parser gives a body up, its reader waits on."""
     protocol = None if raw.connection is None else raw.connection.protocol
     closed = None if protocol is None else protocol.closed
-    if closed is None:
-        yield
-        return
 
     def tell(_: object) -> None:
         if not raw.content.is_eof() and raw.content.exception() is None:
             raw.content.set_exception(aiohttp.ClientPayloadError("the connection was lost"))
+
+    if closed is None:
+        if protocol is not None and not protocol.is_connected():
+            tell(None)  # it was lost before the head had been read
+        yield
+        return
 
     # Once for each connection, however many responses come over it.
     closed.remove_done_callback(_seen)

@@ -19,7 +19,7 @@ SIZE = 16 * PART + 321
 
 async def expire_after(origin: Origin, requests: int, url: str) -> None:
     """Let `url` die as soon as that many data requests have been accepted."""
-    await origin.ledger.until(lambda: len(origin.ledger.data_requests("/object")) >= requests)
+    await origin.ledger.until(lambda: len(origin.ledger.data_requests("/object")) >= requests, timeout=20)
     origin.expire(url)
 
 
@@ -62,7 +62,7 @@ async def test_stampede_costs_one_call(origin: Origin, tmp_path: Path) -> None:
     async def sign() -> str:
         """Another URL, once all 64 were refused the first one."""
         if provider.calls > 1:
-            await origin.ledger.until(lambda: len(origin.ledger.refused) >= 64)
+            await origin.ledger.until(lambda: len(origin.ledger.refused) >= 64, timeout=20)
         return origin.presign("/object", ttl=3600)
 
     provider = Provider(sign)
@@ -70,7 +70,9 @@ async def test_stampede_costs_one_call(origin: Origin, tmp_path: Path) -> None:
 
     async with asyncio.TaskGroup() as group:
         group.create_task(_expire_first(origin, provider, 64))
-        result = await fetch(provider, tmp_path / "file", size=128 * PART, options=small(64))
+        result = await fetch(
+            provider, tmp_path / "file", size=128 * PART, options=small(64), timeouts=asyncdl.Timeouts()
+        )
 
     assert holds(tmp_path / "file", content)
     assert 64 == len(origin.ledger.refused)
@@ -83,7 +85,7 @@ async def test_stampede_costs_one_call(origin: Origin, tmp_path: Path) -> None:
 
 
 async def _expire_first(origin: Origin, provider: object, requests: int) -> None:
-    await origin.ledger.until(lambda: len(origin.ledger.data_requests("/object")) >= requests)
+    await origin.ledger.until(lambda: len(origin.ledger.data_requests("/object")) >= requests, timeout=20)
     origin.expire(provider.urls[0])  # type: ignore[attr-defined]
 
 

@@ -51,8 +51,8 @@ async def test_rate_for_each_connection(nginx: Nginx, tmp_path: Path, no_leaks: 
             1280 * KIB,
         ),
         (
-            "limit_req_zone $server_port zone=all:1m rate=60r/s;",
-            "limit_req zone=all burst=3 nodelay;",
+            "limit_req_zone $server_port zone=all:1m rate=10r/s;",
+            "limit_req zone=all burst=2 nodelay;",
             {206, 503},
             PART,
         ),
