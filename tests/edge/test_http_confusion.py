@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from yarl import URL
 
 import asyncdl
+from asyncdl.edge import http
 from asyncdl.edge.http import _as_read
 from asyncdl.errors import OptionsError, ResponseMismatchError
 from asyncdl.rules.urls import check_url, origin_of, redirect_target
@@ -164,6 +166,16 @@ async def test_readers_that_disagree(origin: Origin) -> None:
 
     assert SECRET not in words_of(caught.value)
     assert 0 == origin.ledger.connections
+
+
+@pytest.mark.parametrize("read", ["http://evil.test/f", "http://good.test:81/f"])
+def test_who_is_judged_is_who_is_asked(monkeypatch: pytest.MonkeyPatch, read: str) -> None:
+    """Should a library come to read a URL in its own way, in host or port, that URL is not asked."""
+    assert URL("http://good.test/f") == _as_read("http://good.test/f")
+    monkeypatch.setattr(http, "URL", lambda *_, **__: URL(read))
+
+    with pytest.raises(ValueError, match=r"good\.test"):
+        _as_read("http://good.test/f")
 
 
 @pytest.mark.parametrize("end", LINE_ENDS, ids=ascii)

@@ -40,7 +40,7 @@ def test_slope() -> None:
     assert 0 == slope([(3, 9)]) == slope([])
 
 
-@pytest.mark.parametrize(("name", "amount"), [("rss", 6.0), ("descriptors", 3.0), ("threads", 4.0), ("tasks", 1.0)])
+@pytest.mark.parametrize(("name", "amount"), [("rss", 18.0), ("descriptors", 3.0), ("threads", 10.0), ("tasks", 1.0)])
 def test_growth_is_a_leak(name: str, amount: float) -> None:
     """What grows steadily is named, and nothing else is."""
     found = [trend.name for trend in trends(samples(**{name: amount})) if trend.leaks]

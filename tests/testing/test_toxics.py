@@ -153,8 +153,8 @@ async def test_latency(direction: str) -> None:
 async def test_jitter_is_seeded_and_keeps_order() -> None:
     """The same seed gives the same delays, another one others; the bytes stay in order."""
     runs = []
-    for seed in (7, 7, 8):
-        async with echoed(to_client=Toxic(jitter=0.3), seed=seed) as (proxy, _), connected(proxy) as (reader, writer):
+    for seed in (30, 30, 47):  # 0.59 s and 0.09 s
+        async with echoed(to_client=Toxic(jitter=0.6), seed=seed) as (proxy, _), connected(proxy) as (reader, writer):
             started = time.monotonic()
             writer.write(b"12345678")
             assert b"12345678" == await reader.readexactly(8)
@@ -162,7 +162,7 @@ async def test_jitter_is_seeded_and_keeps_order() -> None:
         async with echoed(to_client=Toxic(jitter=0.01), seed=seed) as (proxy, _):
             assert (DATA, "fin") == await exchange(proxy)
 
-    assert abs(runs[0] - runs[1]) < 0.05 < abs(runs[0] - runs[2])
+    assert abs(runs[0] - runs[1]) < 0.2 < abs(runs[0] - runs[2])
 
 
 async def test_segments() -> None:
