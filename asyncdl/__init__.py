@@ -25,7 +25,7 @@ from asyncdl.errors import (
     TransferError,
     UrlExpiredError,
 )
-from asyncdl.model import Outcome, Phase, Progress, Request, Result, SignedUrl, UrlProvider
+from asyncdl.model import Checksum, Outcome, Phase, Progress, Request, Result, SignedUrl, UrlProvider
 from asyncdl.options import Options, Retry, Timeouts
 
 if typing.TYPE_CHECKING:
@@ -34,6 +34,7 @@ if typing.TYPE_CHECKING:
 
 __all__ = [
     "AsyncdlError",
+    "Checksum",
     "ConnectError",
     "DeadlineError",
     "DestinationBusyError",

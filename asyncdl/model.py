@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import enum
 import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from math import isnan
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
+from typing import Final, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 from urllib.parse import urlsplit
 
 from asyncdl.errors import OptionsError
@@ -94,6 +95,89 @@ class UrlProvider(Protocol):
 #: A provider may also be a plain function; it runs in a worker thread, so that a slow one stops nobody else.
 SyncUrlProvider: TypeAlias = Callable[[SignedUrl | None], "SignedUrl | str | Awaitable[SignedUrl | str]"]
 Source: TypeAlias = str | SignedUrl | UrlProvider | SyncUrlProvider
+
+
+#: Bytes of the digest of each algorithm that asyncdl verifies, the strongest algorithm first.
+DIGEST_SIZES: Final = {
+    "sha512": 64,
+    "blake2b": 64,
+    "sha256": 32,
+    "sha1": 20,
+    "md5": 16,
+    "crc64nvme": 8,
+    "crc32c": 4,
+    "crc32": 4,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Checksum:
+    """What all bytes of an object add up to. Its `str` is the canonical form, as `sha256:` and hexadecimal digits.
+
+    Args:
+        algorithm: `sha256`, `sha512` or `sha1` (FIPS 180-4), `md5` (RFC 1321), `blake2b` with 512 bits (RFC 7693),
+            `crc32` (RFC 1952 section 8), `crc32c` (RFC 3720 section 12.1) or `crc64nvme` (NVM Express, NVM Command Set
+            Specification, 64b CRC). Against tampering only the first two and `blake2b` help.
+        digest: its value; of a CRC the big-endian bytes, as S3 and Google Cloud Storage send them.
+
+    Raises:
+        OptionsError: another algorithm, or a digest that is not of its length.
+    """
+
+    algorithm: str
+    digest: bytes
+
+    def __post_init__(self) -> None:
+        size = DIGEST_SIZES.get(self.algorithm)
+        if size is None:
+            raise OptionsError("unknown checksum algorithm", hint=_KNOWN_ALGORITHMS)
+        if not isinstance(self.digest, bytes) or len(self.digest) != size:
+            raise OptionsError(f"a digest of {self.algorithm} has {size} bytes")
+
+    def __str__(self) -> str:
+        return f"{self.algorithm}:{self.digest.hex()}"
+
+    @classmethod
+    def parse(cls, text: str) -> Checksum:
+        """The checksum that is written as `algorithm:value`.
+
+        The algorithm may be in any case and have hyphens (`SHA-256`). The value is in hexadecimal digits or in base64
+        (RFC 4648, either alphabet, with or without padding); its length says which.
+
+        Raises:
+            OptionsError: no such algorithm, or the value is not of its length or not in one of these alphabets.
+        """
+        name, colon, value = text.partition(":") if isinstance(text, str) else ("", "", "")
+        if not colon:
+            raise OptionsError("a checksum is written with its algorithm, as in sha256:HEX", hint=_KNOWN_ALGORITHMS)
+        algorithm = name.strip().lower().replace("-", "")
+        algorithm = {"blake2b512": "blake2b"}.get(algorithm, algorithm)
+        if algorithm not in DIGEST_SIZES:
+            raise OptionsError("unknown checksum algorithm", hint=_KNOWN_ALGORITHMS)
+        return cls(algorithm, _read_digest(value.strip(), algorithm))
+
+
+_KNOWN_ALGORITHMS: Final = f"Known are {', '.join(DIGEST_SIZES)}."
+
+
+def _read_digest(value: str, algorithm: str) -> bytes:
+    size = DIGEST_SIZES[algorithm]
+    if len(value) == 2 * size and re.fullmatch("[0-9A-Fa-f]+", value):
+        return bytes.fromhex(value)
+    padding = "=" * (-size % 3)
+    padded = value.replace("-", "+").replace("_", "/").removesuffix(padding) + padding
+    try:
+        digest = base64.b64decode(padded)
+    except ValueError:
+        digest = b""
+    # The decoder passes over foreign characters and left-over bits; both are of a value that was cut off or mistyped.
+    if len(digest) == size and base64.b64encode(digest).decode() == padded:
+        return digest
+    full = len(base64.b64encode(bytes(size)))
+    wrong = "is neither" if len(value) in {2 * size, full, full - len(padding)} else f"has {len(value)} characters"
+    raise OptionsError(
+        f"a value of {algorithm} is {2 * size} hexadecimal digits, or {full} characters of base64: this one {wrong}"
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,100 @@
+"""Whether what a journal speaks of is what is there now: the object at the server, the partial file on the disk.
+
+Rule: only a strong validator, or a checksum that will be verified in the end, proves that an object is the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from asyncdl.model import RemoteObject
+from asyncdl.rules.head import Head
+from asyncdl.rules.journal import State
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """The same: what is held may be kept."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Different:
+    """Another one: nothing that is held may be kept."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unproven:
+    """Possibly the same: what is held may be kept if a checksum is verified in the end, or if the caller asked."""
+
+    why: str
+
+
+Verdict: TypeAlias = Match | Different | Unproven
+
+
+def same_object(
+    head: Head, remote: RemoteObject, *, checksum: str | None = None, declared_size: int | None = None
+) -> Verdict:
+    """Whether the object that the journal's `head` speaks of is the one that the first response is of.
+
+    A checksum that the caller pinned then and pins now, with an equal size, outweighs any validator: another host, or
+    another layer of a cache, may tag the same bytes otherwise.
+
+    Args:
+        head: what was begun.
+        remote: what the first response says.
+        checksum: what the caller pins now, written as in `Head.checksum`.
+        declared_size: bytes that the caller declares now.
+    """
+    if len({head.size, head.declared_size, remote.size, declared_size} - {None}) > 1:
+        return Different("the object is not of the size that it had")
+    if head.checksum and checksum and _algorithm(head.checksum) == _algorithm(checksum):
+        if head.checksum != checksum:
+            return Different("another checksum was asked for")
+        if _either(head.size, head.declared_size) is not None and _either(remote.size, declared_size) is not None:
+            return Match("the size is the same, and the same checksum is to be verified")
+    return _same_version(head, remote)
+
+
+def _algorithm(checksum: str) -> str:
+    return checksum.partition(":")[0]
+
+
+def _either(first: int | None, second: int | None) -> int | None:
+    return second if first is None else first
+
+
+def _same_version(head: Head, remote: RemoteObject) -> Verdict:
+    before, now = head.etag or head.weak_etag, remote.etag or remote.weak_etag
+    # Weak comparison (RFC 9110 section 8.8.3.2) is enough to tell two versions apart, and proves nothing else.
+    if before and now and before.removeprefix("W/") != now.removeprefix("W/"):
+        return Different("the object's entity tag changed")
+    if head.etag and remote.etag:
+        return Match("the strong entity tag is the same")
+    if head.last_modified and remote.last_modified and head.last_modified != remote.last_modified:
+        return Different("the object's modification date changed")
+    if head.etag:
+        return Unproven("the server no longer sends the strong entity tag that the object had")
+    return Unproven("no strong entity tag says which version of the object was begun")
+
+
+def same_file(state: State, *, inode: int | None, length: int) -> Match | Different:
+    """Whether the partial file on the disk is the one that the journal speaks of, and has room for what it claims.
+
+    The device is not compared: some file systems get another number with every mount.
+
+    Args:
+        state: what the journal says.
+        inode: number of the file now, or None where the system has none.
+        length: bytes of the file now. A length proves nothing about the bytes, but a lack of it does.
+    """
+    if state.head.inode is not None and inode is not None and state.head.inode != inode:
+        return Different("the partial file is another one")
+    if state.held and state.held[-1].stop > length:
+        return Different("the partial file is shorter than what was claimed of it")
+    return Match("the partial file is the one that was written")
