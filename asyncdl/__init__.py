@@ -16,6 +16,7 @@ from asyncdl.errors import (
     ForbiddenError,
     HttpStatusError,
     IntegrityError,
+    JournalError,
     OptionsError,
     RefreshError,
     RemoteChangedError,
@@ -29,7 +30,7 @@ from asyncdl.model import Checksum, Outcome, Phase, Progress, Request, Result, S
 from asyncdl.options import Options, Retry, Timeouts
 
 if typing.TYPE_CHECKING:
-    from asyncdl.engine import download, run_download
+    from asyncdl.calls import download, run_download
     from asyncdl.progress import ProgressStream
 
 __all__ = [
@@ -43,6 +44,7 @@ __all__ = [
     "ForbiddenError",
     "HttpStatusError",
     "IntegrityError",
+    "JournalError",
     "Options",
     "OptionsError",
     "Outcome",
@@ -68,7 +70,7 @@ __all__ = [
 ]
 
 #: What brings aiohttp and asyncio with it, and the modules it is in: `asyncdl --version` has no use for them.
-_LATE = {"ProgressStream": "asyncdl.progress", "download": "asyncdl.engine", "run_download": "asyncdl.engine"}
+_LATE = {"ProgressStream": "asyncdl.progress", "download": "asyncdl.calls", "run_download": "asyncdl.calls"}
 
 
 def __getattr__(name: str) -> object:

@@ -1,137 +1,35 @@
-"""One file from end to end: checks, wiring of the tasks, the deadline over everything, and the finish."""
+"""One file from end to end: checks, wiring of the tasks, what is kept and what is fetched, and the finish."""
 
 from __future__ import annotations
 
 import asyncio
-import inspect
-from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
-from contextlib import asynccontextmanager
-from functools import partial
-from pathlib import Path
-from typing import Any, get_args
+import logging
+from collections.abc import Coroutine, Iterable, Sequence
+from typing import Any
 
-import anyio
-
+from asyncdl.edge import hashing
 from asyncdl.edge.clock import Clock
-from asyncdl.edge.files import AnyPath, FileSink, PartFile, existing_size
-from asyncdl.edge.http import AiohttpTransport, Session
+from asyncdl.edge.destination import existing_size, sum_of
+from asyncdl.edge.disk import Disk, OsDisk
+from asyncdl.edge.files import FileSink, PartFile
 from asyncdl.edge.refusals import exists
 from asyncdl.edge.transport import Transport
 from asyncdl.edge.waits import is_cancelled
-from asyncdl.errors import DeadlineError, IntegrityError, OptionsError, TransferError
+from asyncdl.errors import DiskFullError, IntegrityError, StorageError, TransferError
 from asyncdl.fetcher import Fetcher
 from asyncdl.job import Job
-from asyncdl.model import IfExists, Outcome, Part, RemoteObject, Request, Result, Source
+from asyncdl.model import Checksum, Outcome, Part, RemoteObject, Request, Result
 from asyncdl.options import MAX_PARTS, Options, Retry, Timeouts
-from asyncdl.progress import ProgressCallback, Reporter
+from asyncdl.progress import Reporter
 from asyncdl.refresher import UrlRefresher
-from asyncdl.rules.parts import Claim, Planner, choose_part_size
-from asyncdl.rules.ranges import MAX_SIZE
-from asyncdl.rules.urls import check_headers
+from asyncdl.rules.head import Head
+from asyncdl.rules.held import Held, Holdings
+from asyncdl.rules.identity import Different, Unproven, same_object
+from asyncdl.rules.parts import Claim, Coverage, Planner, choose_part_size
+from asyncdl.verifier import Verifier
 from asyncdl.writer import Writer
 
-
-async def download(
-    source: Source,
-    dest: AnyPath,
-    *,
-    size: int | None = None,
-    headers: Mapping[str, str] | Iterable[tuple[str, str]] | None = None,
-    if_exists: IfExists = "skip",
-    options: Options = Options(),
-    timeouts: Timeouts = Timeouts(),
-    retry: Retry = Retry(),
-    session: Session | None = None,
-    on_progress: ProgressCallback | None = None,
-) -> Result:
-    """Download one object to `dest`, which appears only when it is complete and durable.
-
-    Args:
-        source: a URL, a `SignedUrl`, or a callable that returns one and is asked again whenever it expires.
-        dest: path of the finished file. Its directory must exist; the bytes gather in `dest` + ".part" beside it.
-        size: the object's size in bytes, if known; saves the probe, and is checked before a byte is written.
-        headers: further request headers; they never reach another origin than the first URL's.
-        if_exists: "skip" takes a file of the object's size at `dest` for done and refuses any other; "replace"
-            replaces it in one step at the end; "error" refuses.
-        options, timeouts, retry: see their classes.
-        session: an aiohttp session to use and not to close; None opens one for this download.
-        on_progress: called on the event loop about ten times a second, and once at the end.
-
-    Returns:
-        A `Result` whose outcome is DOWNLOADED or SKIPPED.
-
-    Raises:
-        OptionsError: an argument cannot be used.
-        TransferError: the remote side failed for good; see its subclasses.
-        RefreshError: no living URL could be had from the source.
-        IntegrityError: the object is not of the size given.
-        StorageError: the disk or the destination; see its subclasses.
-        DeadlineError: `timeouts.total` passed.
-    """
-    if on_progress is not None and (not callable(on_progress) or inspect.iscoroutinefunction(on_progress)):
-        raise OptionsError("on_progress must be a plain function; asyncdl.ProgressStream() can be awaited")
-    clock = Clock()
-    reporter = Reporter(on_progress, clock)
-    with reporter.to_the_end():
-        _check_types(options, timeouts, retry, session)
-        deadline = None if timeouts.total is None else clock.monotonic() + timeouts.total
-        bound = asyncio.timeout(timeouts.total)
-        try:
-            async with bound:
-                request = _request(source, dest, size, headers, if_exists)
-                async with _transport(options, timeouts, session) as transport:
-                    return await FileDownload(
-                        request, options, timeouts, retry, transport, clock=clock, deadline=deadline
-                    ).run(reporter)
-        except TimeoutError as error:
-            if bound.expired() and not isinstance(error, DeadlineError):
-                raise DeadlineError(
-                    f"not complete after {timeouts.total:g} s", hint="raise Timeouts.total (--max-time)"
-                ) from None
-            raise
-
-
-def run_download(source: Source, dest: AnyPath, **arguments: Any) -> Result:  # noqa: ANN401
-    """`download` for callers without an event loop: same arguments, same result, same errors."""
-    return anyio.run(partial(download, source, dest, **arguments))
-
-
-def _check_types(options: object, timeouts: object, retry: object, session: object) -> None:
-    wanted = {"options": (options, Options), "timeouts": (timeouts, Timeouts), "retry": (retry, Retry)}
-    for name, (value, kind) in wanted.items():
-        if not isinstance(value, kind):
-            raise OptionsError(f"{name} must be asyncdl.{kind.__name__}(...), not {type(value).__name__}")
-    if session is not None and not isinstance(session, Session):
-        raise OptionsError(f"session must be an aiohttp.ClientSession, not {type(session).__name__}")
-
-
-def _request(
-    source: Source,
-    dest: AnyPath,
-    size: int | None,
-    headers: Mapping[str, str] | Iterable[tuple[str, str]] | None,
-    if_exists: IfExists,
-) -> Request:
-    if size is not None and (not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= MAX_SIZE):
-        raise OptionsError(f"size must be a whole number of bytes of at least 0, not {size!r}")
-    if if_exists not in get_args(IfExists):
-        raise OptionsError(f"if_exists must be one of {', '.join(get_args(IfExists))}, not {if_exists!r}")
-    try:
-        path = Path(dest)
-    except TypeError:
-        raise OptionsError(f"dest must be a path, not {type(dest).__name__}") from None
-    if "\0" in str(path) or not path.name or str(dest).endswith("/"):
-        raise OptionsError("the destination is not the path of a file")
-    return Request(source, path, size, check_headers(headers), if_exists)
-
-
-@asynccontextmanager
-async def _transport(options: Options, timeouts: Timeouts, session: Session | None) -> AsyncIterator[Transport]:
-    transport = AiohttpTransport(options, timeouts, session)
-    try:
-        yield transport
-    finally:
-        await transport.aclose()
+_logger = logging.getLogger("asyncdl")
 
 
 class _AlreadyThereError(Exception):
@@ -145,7 +43,11 @@ def _leaf(error: BaseException) -> BaseException:
 
 
 class FileDownload:
-    """One file: made for one `run`."""
+    """One file: made for one `run`.
+
+    Args:
+        disk: where the files are; None for the system's own.
+    """
 
     def __init__(
         self,
@@ -157,8 +59,10 @@ class FileDownload:
         *,
         clock: Clock,
         deadline: float | None = None,
+        disk: Disk | None = None,
     ) -> None:
         self._request, self._options, self._clock = request, options, clock
+        self._disk = disk or OsDisk()
         self._began = clock.monotonic()
         self._job = Job(
             options=options,
@@ -170,31 +74,36 @@ class FileDownload:
             headers=request.headers,
             declared_size=request.size,
             deadline=deadline,
-            on_remote=self._begin,
+            on_remote=lambda *news: self._start(self._begin(*news)),
         )
         self._connections = min(options.connections, transport.connection_limit or options.connections)
         self._known = asyncio.Event()
         self._existing: int | None = None
         self._skipped = False
+        self._unproven = False
+        self._wanted = request.checksum
         self._cause: Exception | None = None
         self._sink: FileSink
+        self._group: asyncio.TaskGroup
         self._writer: Writer | None = None
 
     async def run(self, reporter: Reporter) -> Result:
         """Download, or find it done. Raises as `download` does; how it ended is for the caller to report."""
         request = self._request
         reporter.state = self._state
-        self._existing = await existing_size(request.dest, request.if_exists)
+        self._existing = await existing_size(request.dest, request.if_exists, self._disk)
         if request.if_exists == "replace":
             self._existing = None
         if request.size is not None and self._is_there(request.size):
-            return self._skip(request.size)
-        self._sink = await PartFile.create(request.dest, if_exists=request.if_exists)
+            return await self._skip(request.size)
+        self._sink = await PartFile.create(
+            request.dest, if_exists=request.if_exists, resume=self._options.resume, disk=self._disk
+        )
         return await self._run_into(self._sink, reporter)
 
     async def _run_into(self, sink: FileSink, reporter: Reporter) -> Result:
         job = self._job
-        self._writer = writer = Writer(sink, job.queue, job.write_batch)
+        self._writer = writer = Writer(sink, job.queue, job.write_batch, self._clock)
         try:
             await self._transfer(writer, reporter)
             size = self._final_size(writer)
@@ -202,9 +111,14 @@ class FileDownload:
         except _AlreadyThereError:
             await sink.abandon()
             assert self._existing is not None  # noqa: S101  # that is what the exception says
-            return self._skip(self._existing)
-        except BaseException:
-            await sink.abandon()
+            return await self._skip(self._existing)
+        except BaseException as error:
+            try:
+                await writer.verifier.aclose()
+                if not isinstance(error, StorageError) or isinstance(error, DiskFullError):
+                    await writer.settle()
+            finally:
+                await sink.abandon()
             raise
         return self._result(Outcome.DOWNLOADED, size)
 
@@ -213,11 +127,7 @@ class FileDownload:
         try:
             async with asyncio.TaskGroup() as outer:
                 ticker = outer.create_task(reporter.run())
-                writing = outer.create_task(self._guard(writer.run()))
-                await self._guard(self._fetch_all())
-                # Nothing waits for the queue to empty: if the writer fails, its group ends this wait.
-                await self._job.queue.put(None)
-                await writing
+                await self._guard(self._bring(writer))
                 ticker.cancel()
         except BaseExceptionGroup as group:
             # Without a cause of ours it is GeneratorExit or the like.
@@ -226,22 +136,44 @@ class FileDownload:
             return
         raise first
 
-    async def _fetch_all(self) -> None:
+    async def _bring(self, writer: Writer) -> None:
+        """Fetch what is missing, and once more what turns out to be wrong."""
+        await self._pass(writer, self._first_claim())
+        wrong = await self._verify(writer)
+        if wrong:
+            _logger.warning("%d bytes are not what was sent, and are fetched again", _length(wrong))
+            await writer.forget(wrong)
+            self._job.scheduler.planner = Planner(wrong, self._part_size(self._final_size(writer, complete=False)))
+            await self._pass(writer, None)
+            if await self._verify(writer):
+                await writer.forget([Part(0, writer.coverage.stop)])
+                raise IntegrityError("the disk does not give back what was written to it, not even the second time")
+        await writer.verifier.aclose()
+
+    async def _pass(self, writer: Writer, first: Claim | None) -> None:
+        """Have every part that is planned fetched and written."""
+        async with asyncio.TaskGroup() as group:
+            writing = group.create_task(self._guard(writer.run()))
+            await self._guard(self._fetch_all(first))
+            # Nothing waits for the queue to empty: if the writer fails, its group ends this wait.
+            await self._job.queue.put(None)
+            await writing
+
+    async def _fetch_all(self, first: Claim | None) -> None:
         """N fetchers, the first of them alone until it is known what there is to fetch."""
         job = self._job
-        probe = None if job.declared_size else Claim(0, self._probe_length())
-        if job.declared_size:
-            await self._plan(Part(0, job.declared_size), job.declared_size)
+        if first is None and not self._known.is_set():
+            assert job.declared_size  # noqa: S101  # or the first claim would have to tell
+            await self._plan([Part(0, job.declared_size)], job.declared_size)
             self._known.set()
-        async with asyncio.TaskGroup() as group:
-
-            def start(claim: Claim | None = None) -> None:
-                job.fetchers.append(group.create_task(self._guard(Fetcher(job).run(claim))))
-
-            start(probe)
+        async with asyncio.TaskGroup() as self._group:
+            job.fetchers.append(self._start(Fetcher(job).run(first)))
             await self._known.wait()
             for _ in range(self._helpers()):
-                start()
+                job.fetchers.append(self._start(Fetcher(job).run()))
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        return self._group.create_task(self._guard(work))
 
     async def _guard(self, work: Coroutine[Any, Any, None]) -> None:
         try:
@@ -257,41 +189,86 @@ class FileDownload:
                 self._cause = error
             raise
 
-    def _probe_length(self) -> int:
-        """Bytes asked for while the size is unknown: all of a small object, one part of a large one."""
-        return choose_part_size(0, connections=self._connections, wanted=self._options.part_size)
+    def _first_claim(self) -> Claim | None:
+        """What one fetcher asks for before the others; None where they can all begin."""
+        prior = self._sink.prior
+        if prior is None and self._job.declared_size:
+            return None
+        # All of a small object, one part of a large one; of one that was begun, only what proves which it is.
+        length = choose_part_size(0, connections=self._connections, wanted=self._options.part_size)
+        first_held = prior.held[0].start if prior and prior.held else length
+        return Claim(0, min(length, first_held) or 1)
 
     def _helpers(self) -> int:
         planner = self._job.scheduler.planner
         return min(self._connections - 1, planner.unclaimed) if planner else 0
 
-    async def _plan(self, rest: Part, size: int) -> None:
-        """Cut what is left of an object of `size` bytes, and take the space for it."""
+    def _part_size(self, size: int, *, most_parts: int = MAX_PARTS) -> int:
         if size < self._options.parallel_threshold:
-            part_size = max(1, rest.length)
-        else:
-            part_size = choose_part_size(
-                size,
-                connections=self._connections,
-                wanted=self._options.part_size,
-                most_parts=MAX_PARTS - (rest.start > 0),  # the probe was one
-            )
-        if self._options.preallocate:
-            await self._sink.reserve(size)
-        self._job.scheduler.planner = Planner(rest, part_size)
+            return max(1, size)
+        wanted = self._options.part_size
+        return choose_part_size(size, connections=self._connections, wanted=wanted, most_parts=most_parts)
 
-    async def _begin(self, remote: RemoteObject, claim: Claim) -> None:
+    async def _plan(self, rest: Sequence[Part], size: int) -> None:
+        """Cut what is left of an object of `size` bytes, and take the space for it."""
+        options = self._options
+        await self._sink.reserve(size, preallocate=options.preallocate, check_space=options.check_space)
+        # The probe was one, and every gap may begin with a part that is not a full one.
+        self._job.scheduler.planner = Planner(rest, self._part_size(size, most_parts=MAX_PARTS - len(rest)))
+
+    async def _begin(self, remote: RemoteObject, claim: Claim, promises: tuple[Checksum, ...]) -> None:
         """The first response that was accepted."""
+        self._want(promises)
         if remote.size is not None and self._is_there(remote.size):
             raise _AlreadyThereError
         if remote.size is None and self._existing is not None:
             raise exists(self._request.dest, "it is there, and the server does not say its size")
-        if remote.size is not None and self._job.scheduler.planner is None:
+        job, writer = self._job, self._writer
+        assert writer is not None  # noqa: S101  # made before the first request
+        keep = self._kept(remote, claim)
+        checksum = self._request.checksum
+        head = Head.of(remote, checksum=str(checksum) if checksum else None, declared_size=self._request.size)
+        await self._sink.begin(head, keep)
+        writer.begin(Verifier(self._wanted, self._sink.examine, held=keep), keep)
+        if remote.size is not None and job.scheduler.planner is None:
             # What the first claim does not bring is for the planner; nothing is where one connection brings it all.
-            alone = self._job.sequential or remote.size < self._options.parallel_threshold
+            alone = job.sequential or (not keep and remote.size < self._options.parallel_threshold)
             claim.stop = remote.size if alone or claim.stop is None else min(claim.stop, remote.size)
-            await self._plan(Part(claim.stop, remote.size), remote.size)
+            there = Coverage(keep)
+            there.add(claim.start, claim.stop)
+            await self._plan(list(there.missing(remote.size)), remote.size)
+        job.begun.set()
         self._known.set()
+
+    def _want(self, promises: tuple[Checksum, ...]) -> None:
+        """Choose what will be verified: what the caller pinned, or the strongest promise that can be."""
+        pinned = self._request.checksum
+        for promise in promises:
+            if pinned and pinned.algorithm == promise.algorithm and pinned != promise:
+                raise IntegrityError(
+                    f"the checksum of the object is {promise}, says the server, and not the {pinned} given"
+                )
+        computable = (promise for promise in promises if hashing.available(promise.algorithm))
+        self._wanted = pinned or next(computable, None)
+
+    def _kept(self, remote: RemoteObject, claim: Claim) -> tuple[Held, ...]:
+        """What of an earlier download is believed, without what the first response brings anyway."""
+        prior = self._sink.prior
+        if prior is None or self._job.sequential:
+            return ()
+        checksum = self._request.checksum
+        verdict = same_object(
+            prior.head, remote, checksum=str(checksum) if checksum else None, declared_size=self._request.size
+        )
+        self._unproven = isinstance(verdict, Unproven)
+        if isinstance(verdict, Different) or (
+            self._unproven and not self._wanted and not self._options.resume_unproven
+        ):
+            _logger.warning("begun anew, without the %d bytes that were there: %s", _length(prior.spans), verdict.why)
+            return ()
+        held = Holdings(prior.held)
+        held.drop(claim.start, claim.position + 1 if claim.stop is None else claim.stop)
+        return held.items
 
     def _is_there(self, size: int) -> bool:
         """Whether the destination is there and has `size` bytes; an error if it has another size."""
@@ -299,15 +276,37 @@ class FileDownload:
             return self._existing is not None
         raise exists(self._request.dest, f"it has {self._existing} bytes, the object has {size}")
 
-    def _final_size(self, writer: Writer) -> int:
+    def _final_size(self, writer: Writer, *, complete: bool = True) -> int:
         remote = self._job.remote
         size = remote.size if remote else None
         if size is None:
-            size = writer.written
-        missing = next(writer.coverage.missing(size), None)
-        if missing is not None or writer.written != size:
-            raise IntegrityError(f"{size - writer.written} of {size} bytes are missing at the end")
+            size = writer.coverage.stop
+        missing = _length(writer.coverage.missing(size))
+        if complete and (missing or writer.coverage.stop != size):
+            raise IntegrityError(f"{missing} of {size} bytes are missing at the end")
         return size
+
+    async def _verify(self, writer: Writer) -> list[Part]:
+        """What has to be fetched again, because the file has not the checksum that it should have.
+
+        Raises:
+            IntegrityError: it has not, and fetching would not help.
+        """
+        size = self._final_size(writer)
+        actual = await writer.verifier.finish(size, writer.coverage)
+        if actual == self._wanted:
+            return []
+        wrong = await writer.verifier.damaged(size)
+        if not wrong and self._unproven and writer.resumed:
+            wrong = [Part(0, size)]  # what was kept, on no proof, was of another object
+            self._unproven = False
+        if wrong:
+            return wrong
+        await writer.forget([Part(0, size)])
+        raise IntegrityError(
+            f"the checksum of the object is {actual}, and not {self._wanted}",
+            hint="nothing of it is kept: the next download begins anew",
+        )
 
     def _state(self) -> tuple[int, int | None, int, int]:
         job = self._job
@@ -317,7 +316,10 @@ class FileDownload:
             written = total = self._existing or 0
         return written, total, job.counters.retries, job.refresher.refreshes
 
-    def _skip(self, size: int) -> Result:
+    async def _skip(self, size: int) -> Result:
+        wanted = self._wanted
+        if wanted is not None and wanted != await sum_of(self._request.dest, wanted.algorithm, self._disk):
+            raise exists(self._request.dest, f"it has the object's size, but not its {wanted.algorithm}")
         self._skipped = True
         return self._result(Outcome.SKIPPED, size)
 
@@ -327,9 +329,15 @@ class FileDownload:
             path=self._request.dest,
             outcome=outcome,
             size=size,
+            checksum=self._wanted,
             elapsed=self._clock.monotonic() - self._began,
             fetched=counters.fetched,
+            resumed=self._writer.resumed if self._writer and not self._skipped else 0,
             requests=counters.requests,
             retries=counters.retries,
             refreshes=self._job.refresher.refreshes,
         )
+
+
+def _length(spans: Iterable[Part]) -> int:
+    return sum(span.length for span in spans)

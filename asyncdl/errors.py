@@ -11,11 +11,12 @@
     │   ├── ResponseMismatchError            the response does not answer the range request
     │   └── RemoteChangedError               the object is no longer the one that was begun
     ├── RefreshError                         the URL provider raised, hung or gave a dead URL
-    ├── IntegrityError                       the size is not the one promised
+    ├── IntegrityError                       the size or a checksum is not the one promised
     ├── StorageError (OSError)               the local disk or path
     │   ├── DiskFullError                    no space, quota or file size limit
     │   ├── DestinationExistsError           the destination is there and is not to be replaced
     │   └── DestinationBusyError             another download holds the destination
+    ├── JournalError                         what an earlier run left cannot be used, and is not ours to remove
     └── DeadlineError (TimeoutError)         `Timeouts.total` ran out
 
 Rule: no message, hint or excerpt ever holds a query string, a token or a password.
@@ -172,7 +173,7 @@ class RefreshError(AsyncdlError):
 
 
 class IntegrityError(AsyncdlError):
-    """The object's size is not the one the caller declared, or bytes are missing at the end."""
+    """The object's size or checksum is not the one declared or promised, or bytes are missing at the end."""
 
     code = "integrity"
 
@@ -206,6 +207,15 @@ class DestinationBusyError(StorageError):
     """Another download, in this process or another, is writing this destination."""
 
     code = "destination-busy"
+
+
+class JournalError(AsyncdlError):
+    """The journal beside the partial file is of another program, or of a later version of the format.
+
+    It is left where it is.
+    """
+
+    code = "journal"
 
 
 class DeadlineError(AsyncdlError, TimeoutError):

@@ -27,6 +27,7 @@ from asyncdl.model import RemoteObject
 from asyncdl.receiver import Receiver
 from asyncdl.refresher import Lease
 from asyncdl.rules.parts import Claim
+from asyncdl.rules.promises import promised
 from asyncdl.rules.ranges import (
     Accept,
     Asked,
@@ -172,23 +173,23 @@ class Fetcher:
         asked = Asked(claim.position, claim.stop, job.remote, job.declared_size)
         match judge(response.status, response.headers, asked):
             case Accept(part, remote):
-                await self._accept(remote, claim, lease)
+                await self._accept(response, remote, claim, lease, whole=part == (0, remote.size))
                 if claim.stop is None:  # a stream of unknown length that broke: now its length is known
                     claim.stop = remote.size
                 await self._receiver.part(response, part, claim, lease)
             case Sequential(remote):
                 job.go_sequential(claim)
-                await self._accept(remote, claim, lease)
+                await self._accept(response, remote, claim, lease, whole=True)
                 await self._receiver.whole(response, remote, claim, lease)
             case RangeIgnored(remote) if job.sequential:
                 # The stream broke and cannot be taken up where it did: once more from the start.
-                await self._accept(remote, claim, lease)
+                await self._accept(response, remote, claim, lease)
                 claim.position = 0
                 await self._receiver.whole(response, remote, claim, lease)
             case RangeIgnored():
                 raise _RangesIgnoredError("the server ignored the range and sent the whole object", retryable=True)
             case Complete(remote):
-                await self._accept(remote, claim, lease)
+                await self._accept(response, remote, claim, lease)
                 self._receiver.end(claim)
             case Changed(why):
                 hint = "a renewed URL may name another object than the first one did" if lease.generation else None
@@ -201,15 +202,19 @@ class Fetcher:
                 refusal = await self._read_refusal(response, lease)
                 if not refusal.empty or claim.position or job.declared_size or job.remote is not None:
                     return refusal
-                await self._accept(RemoteObject(0), claim, lease)
+                await self._accept(response, RemoteObject(0), claim, lease)
                 claim.stop = 0
             case never:
                 assert_never(never)
         return None
 
-    async def _accept(self, remote: RemoteObject, claim: Claim, lease: Lease) -> None:
+    async def _accept(
+        self, response: Response, remote: RemoteObject, claim: Claim, lease: Lease, *, whole: bool = False
+    ) -> None:
+        """Tell the others; `whole` if the body is all of the object."""
+        served = response.status in _SERVED
         self._job.refresher.accepted(lease)
-        await self._job.learn(remote, claim)
+        await self._job.learn(remote, claim, promised(response.headers, whole=whole) if served else ())
 
     async def _read_refusal(self, response: Response, lease: Lease) -> Refusal:
         job = self._job

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from asyncdl.edge.clock import Clock
 from asyncdl.edge.transport import Transport
 from asyncdl.gate import Gate
-from asyncdl.model import Chunk, HeaderPairs, RemoteObject
+from asyncdl.model import Checksum, Chunk, HeaderPairs, RemoteObject
 from asyncdl.options import Options, Retry, Timeouts
 from asyncdl.refresher import UrlRefresher
 from asyncdl.rules.parts import Claim
@@ -36,7 +36,9 @@ class Job:
     Attributes:
         declared_size: what the caller says the object's size is.
         deadline: on the monotonic clock, or None.
-        on_remote: told once, with the claim it came for, when the first response says what the object is.
+        on_remote: told once, with the claim it came for and the checksums promised, when the first response says what
+            the object is. Whatever it starts sets `begun`.
+        begun: the file is ready for the bytes of the object.
         remote: what the object is, or None before that.
         gate: passed by every request.
         scheduler: who fetches what.
@@ -53,11 +55,12 @@ class Job:
     headers: HeaderPairs
     declared_size: int | None
     deadline: float | None
-    on_remote: Callable[[RemoteObject, Claim], Awaitable[None]]
+    on_remote: Callable[[RemoteObject, Claim, tuple[Checksum, ...]], object]
     queue: asyncio.Queue[Chunk | None] = field(init=False)
     budget: RetryBudget = field(init=False)
     gate: Gate = field(init=False)
     scheduler: Scheduler = field(init=False)
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
     remote: RemoteObject | None = None
     sequential: bool = False
     fetchers: list[asyncio.Task[None]] = field(default_factory=list)
@@ -76,11 +79,12 @@ class Job:
         """Most chunks the writer holds at a time."""
         return max(1, self.options.queue_depth // _WRITE_SHARE)
 
-    async def learn(self, remote: RemoteObject, claim: Claim) -> None:
-        """An accepted response said what the object is."""
+    async def learn(self, remote: RemoteObject, claim: Claim, promises: tuple[Checksum, ...]) -> None:
+        """An accepted response said what the object is; returns when its bytes may come."""
         first, self.remote = self.remote is None, remote
         if first:
-            await self.on_remote(remote, claim)
+            self.on_remote(remote, claim, promises)
+        await self.begun.wait()
 
     def go_sequential(self, claim: Claim) -> None:
         """Let `claim` be the whole object, and its fetcher the only one."""

@@ -188,6 +188,7 @@ class Request:
         source: a URL, a `SignedUrl`, or a provider of them.
         dest: path of the finished file; its directory must exist.
         size: the object's size in bytes, if known; saves the probe and is checked before any byte is written.
+        checksum: of the object, if known; verified before `dest` appears.
         headers: further request headers; they never reach another origin than the first URL's.
         if_exists: what to do when `dest` is there.
     """
@@ -195,6 +196,7 @@ class Request:
     source: Source = field(repr=False)
     dest: Path
     size: int | None = None
+    checksum: Checksum | None = None
     headers: HeaderPairs = field(default=(), repr=False)
     if_exists: IfExists = "skip"
 
@@ -306,8 +308,10 @@ class Result:
     Attributes:
         path: the destination.
         size: of the file, in bytes; None where it never became known.
+        checksum: of the file, where one was asked for or promised: it was verified. Otherwise None.
         elapsed: seconds from call to end.
         fetched: body bytes taken from the network and kept or thrown away.
+        resumed: bytes that an earlier download had left and that were kept.
         requests: range requests sent, redirects not counted.
         retries: requests repeated after a fault.
         refreshes: calls of the URL provider after the first.
@@ -318,7 +322,9 @@ class Result:
     outcome: Outcome
     size: int | None
     elapsed: float
+    checksum: Checksum | None = None
     fetched: int = 0
+    resumed: int = 0
     requests: int = 0
     retries: int = 0
     refreshes: int = 0

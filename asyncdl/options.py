@@ -28,6 +28,17 @@ _FIELD_VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]*")
 _LONGEST_SHOWN = 80
 
 
+#: Options that are switched on or off.
+_FLAGS = (
+    "allow_private_redirects",
+    "preallocate",
+    "check_space",
+    "resume",
+    "resume_unproven",
+    "use_environment",
+)
+
+
 def _require(condition: bool, message: str) -> None:
     if not condition:
         raise OptionsError(message)
@@ -82,6 +93,10 @@ class Options:
             other special addresses. Over a proxy or a session of the caller's, only addresses in the URL itself and
             names like localhost can be told apart.
         preallocate: reserve the whole size on disk before the first byte, where the file system can.
+        check_space: refuse an object that is larger than the space that is free.
+        resume: go on with what an earlier download to the same destination left, if it is proven to be of the same
+            object: by a strong entity tag, or by a checksum that is known and will be verified.
+        resume_unproven: go on with it also where nothing proves that, and nothing contradicts it.
         proxy: proxy URL for every request; None takes it from the environment (see `use_environment`). Not shown in the
             repr: it may name a password.
         ca_file: PEM file of the certificate authorities to trust instead of the system's.
@@ -103,6 +118,9 @@ class Options:
     max_redirects: int = 5
     allow_private_redirects: bool = False
     preallocate: bool = True
+    check_space: bool = True
+    resume: bool = True
+    resume_unproven: bool = False
     proxy: str | None = field(default=None, repr=False)
     ca_file: str | Path | None = None
     use_environment: bool = True
@@ -118,7 +136,7 @@ class Options:
             _count("part_size", self.part_size)
         for name in ("reuse_window", "refresh_margin"):
             _number(name, getattr(self, name), zero=True)
-        for name in ("allow_private_redirects", "preallocate", "use_environment"):
+        for name in _FLAGS:
             _flag(name, getattr(self, name))
         _require(self.proxy is None or isinstance(self.proxy, str), "proxy must be a URL in a str, or None")
         _require(self.ca_file is None or isinstance(self.ca_file, str | Path), "ca_file must be a path, or None")

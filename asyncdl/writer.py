@@ -1,40 +1,109 @@
-"""The one writer task: takes chunks off the queue, puts them on the disk, and knows what is there."""
+"""The one writer task: takes chunks off the queue, puts them on the disk, and claims in the journal what is durable.
+
+Rule: a byte is claimed only by a flush that began after it was written; what is to be written anew is given up before.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import Sequence
+from typing import Final
 
-from asyncdl.edge.files import FileSink
-from asyncdl.model import Chunk
+from asyncdl.edge.clock import Clock
+from asyncdl.edge.files import BEAT, FileSink
+from asyncdl.model import Chunk, Part
+from asyncdl.options import MIB
+from asyncdl.rules.checksums import joined
+from asyncdl.rules.held import Held, Holdings
 from asyncdl.rules.parts import Coverage
+from asyncdl.verifier import Verifier
+
+#: Bytes after which a flush begins. While one runs, as many again may be written: what a crash costs is at most twice
+#: this much, and what was on its way.
+FLUSH_BYTES: Final = 32 * MIB
+#: Seconds after which a flush begins, however little there is.
+FLUSH_SECONDS: Final = 5.0
+#: Seconds that a download which ends early has left to claim what it has.
+_LAST_FLUSH: Final = 1.0
 
 
 class Writer:
-    """Consumes the queue until it finds None; `written` counts each offset once.
+    """Consumes the queue until it finds None.
+
+    Attributes:
+        coverage: what is in the file and good.
+        written: how many offsets were ever written, each counted once, or found in the file at the beginning.
+        resumed: how many of them were found.
+        verifier: adds up what is written.
 
     Args:
         batch: most chunks taken to the disk in one go.
     """
 
-    def __init__(self, sink: FileSink, queue: asyncio.Queue[Chunk | None], batch: int) -> None:
-        self._sink, self._queue, self._batch = sink, queue, batch
-        self.coverage: Coverage = Coverage()
-        self.written: int = 0
+    coverage: Coverage
+    written: int
+    resumed: int
+    verifier: Verifier
+
+    def __init__(self, sink: FileSink, queue: asyncio.Queue[Chunk | None], batch: int, clock: Clock) -> None:
+        self._sink, self._queue, self._batch, self._clock = sink, queue, batch, clock
+        self.coverage, self._ever = Coverage(), Coverage()
+        self.written = self.resumed = 0
+        self.verifier = Verifier(None, sink.examine)
+        self._pending = Holdings()  # written, and not claimed yet
+        self._unclaimed = 0
+        self._oldest = self._beaten = clock.monotonic()
+        self._flushing: asyncio.Task[None] | None = None
+
+    def begin(self, verifier: Verifier, keep: Sequence[Held]) -> None:
+        """The bytes of `keep` are in the file already; `verifier` knows of them."""
+        self.verifier = verifier
+        for held in keep:
+            self.coverage.add(held.start, held.stop)
+            self.written += self._ever.add(held.start, held.stop)
+        self.resumed = self.written
+        verifier.written(self.coverage)
 
     async def run(self) -> None:
-        """Write until the end.
+        """Write until the end, and claim everything.
 
         Raises:
             StorageError: the disk refused; nothing is tried again.
         """
+        try:
+            async with asyncio.TaskGroup() as group:
+                await self._consume(group)
+        except BaseExceptionGroup as several:
+            first: BaseException = several
+            while isinstance(first, BaseExceptionGroup):
+                first = first.exceptions[0]
+            raise first from None
+
+    async def _consume(self, group: asyncio.TaskGroup) -> None:
         ended = False
         while not ended:
             chunks: list[Chunk] = []
-            ended = self._take(await self._queue.get(), chunks)
+            ended = self._take(await self._next(group), chunks)
             while not ended and len(chunks) < self._batch and not self._queue.empty():
                 ended = self._take(self._queue.get_nowait(), chunks)
             if chunks:
                 await self._write(chunks)
+            await self._flush_if_due(group)
+        if self._flushing:
+            await self._flushing
+        await self._flush()
+
+    async def _next(self, group: asyncio.TaskGroup) -> Chunk | None:
+        while self._queue.empty():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(BEAT, FLUSH_SECONDS)):
+                    return await self._queue.get()
+            await self._flush_if_due(group)
+            if self._clock.monotonic() - self._beaten >= BEAT:
+                self._beaten = self._clock.monotonic()
+                await self._sink.beat()
+        return self._queue.get_nowait()
 
     @staticmethod
     def _take(item: Chunk | None, chunks: list[Chunk]) -> bool:
@@ -44,7 +113,52 @@ class Writer:
         return False
 
     async def _write(self, chunks: list[Chunk]) -> None:
-        await self._sink.write(chunks)
+        again = [chunk for chunk in chunks if self.coverage.has_some(chunk.offset, chunk.stop)]
+        if again:
+            # A stream that cannot be taken up in the middle began again: all that follows comes again too.
+            await self.forget([Part(min(chunk.offset for chunk in again), self.coverage.stop)])
+        if not self._unclaimed:
+            self._oldest = self._clock.monotonic()
+        async with asyncio.TaskGroup() as both:
+            both.create_task(self._sink.write(chunks))
+            both.create_task(self.verifier.take(chunks))
+        for held in self.verifier.claims():
+            self._pending.put(held)
         for chunk in chunks:
-            self.written += self.coverage.add(chunk.offset, chunk.stop)
+            self.written += self._ever.add(chunk.offset, chunk.stop)
+            self._unclaimed += self.coverage.add(chunk.offset, chunk.stop)
             chunk.release()
+        self.verifier.written(self.coverage)
+
+    async def forget(self, spans: Sequence[Part]) -> None:
+        """Give up bytes that will be written anew; when this returns, no crash brings them back."""
+        if self._flushing:
+            await self._flushing
+        for span in spans:
+            self.coverage.remove(*span)
+            self._pending.drop(*span)
+        await self._sink.forget(spans)
+        await self.verifier.forget(spans)
+
+    async def _flush_if_due(self, group: asyncio.TaskGroup) -> None:
+        much = self._unclaimed >= FLUSH_BYTES
+        if self._flushing and (much or self._flushing.done()):
+            await self._flushing
+            self._flushing = None
+        if self._flushing or not self._unclaimed:
+            return
+        if much or self._clock.monotonic() - self._oldest >= FLUSH_SECONDS:
+            self._flushing = group.create_task(self._flush())
+
+    async def _flush(self) -> None:
+        """Claim what has been written up to now."""
+        held, self._pending, self._unclaimed = joined(self._pending.items), Holdings(), 0
+        if held:
+            await self._sink.commit(held)
+            self._beaten = self._clock.monotonic()
+
+    async def settle(self) -> None:
+        """After a download that ended early: claim what there is, if that does not take long. Raises nothing."""
+        with contextlib.suppress(OSError, TimeoutError):
+            async with asyncio.timeout(_LAST_FLUSH):
+                await self._flush()

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Download(Protocol):
-    """`asyncdl.engine.download`, as far as the command calls it."""
+    """`asyncdl.calls.download`, as far as the command calls it."""
 
     async def __call__(  # the engine has so many
         self,
@@ -89,7 +89,7 @@ def choose_display(
 
 def engine_download() -> Download:
     """The engine, imported when it is needed: aiohttp takes its time, and --help has no use for it."""
-    from asyncdl.engine import download  # noqa: PLC0415
+    from asyncdl.calls import download  # noqa: PLC0415
 
     return download
 

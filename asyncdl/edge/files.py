@@ -1,55 +1,73 @@
-"""The file system: `.part` beside the destination, positional writes, fsync, rename, lock; the one owner of `os`.
+"""One `.part` file and its journal: opened, written, claimed, published or given up, in the order that loses nothing.
 
-Every call that may block runs in a worker thread, one at a time for each file.
+Every call that may block runs in a worker thread: writes one at a time, and beside them syncs and reads one at a time.
+Rule: data, then fdatasync, then the claim; a complete file has fsync, its name, fsync of the directory, and only then
+the journal goes.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-import errno
 import os
 import stat
-import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeAlias, TypeVar
 
-import aiofiles.os
-
-from asyncdl.edge.refusals import busy, exists, no_path, refuse_odd, storage_error
-from asyncdl.edge.space import fallocate
+from asyncdl.edge import journal_file
+from asyncdl.edge.disk import Disk, OsDisk, is_named, write_all
+from asyncdl.edge.journal_file import JournalFile
+from asyncdl.edge.opening import Names, Opened, UnsureError, clear, create_part, let_go, open_part
+from asyncdl.edge.refusals import busy, exists, refuse_odd, storage_error, too_large
 from asyncdl.edge.threads import Worker
 from asyncdl.errors import StorageError
-from asyncdl.model import Chunk, IfExists
-
-try:
-    import fcntl
-except ImportError:  # Windows: no advisory locks, O_EXCL alone keeps two downloads apart
-    fcntl = None  # type: ignore[assignment]
+from asyncdl.model import Chunk, IfExists, Part
+from asyncdl.rules.head import Head
+from asyncdl.rules.held import Held
+from asyncdl.rules.journal import State
 
 T = TypeVar("T")
 AnyPath: TypeAlias = str | os.PathLike[str]
+#: Reads from an offset (first) of the `.part` file at most so many bytes (second); blocks.
+Reader: TypeAlias = Callable[[int, int], bytes]
 
-PART_SUFFIX = ".part"
-#: Seconds for which a rename that another program blocks is tried again (virus scanners on Windows).
-RENAME_PATIENCE = 10.0
-#: Buffers in one writev call (POSIX guarantees 16; Linux, macOS and the BSDs have 1024).
-_MOST_BUFFERS = 1024
-#: What "this file system has no such thing" looks like: macOS, NFS, FUSE, FAT, odd devices.
-_UNSUPPORTED = frozenset({errno.EOPNOTSUPP, errno.EINVAL, errno.ENODEV, errno.ENOSYS, errno.ENOTSUP})
-
-#: ERROR_ACCESS_DENIED and ERROR_SHARING_VIOLATION (Windows system error codes).
-_HELD_BY_ANOTHER = frozenset({5, 32})
+#: Seconds after which a living download that has nothing else to write shows that it lives.
+BEAT = 5.0
+#: Beats that have to be missing before a download counts as dead where there are no locks.
+_MISSED_BEATS = 3
 
 
 class FileSink(Protocol):
     """Where the writer puts bytes, and what the engine finishes or gives up."""
 
-    async def reserve(self, size: int) -> None:
+    @property
+    def prior(self) -> State | None:
+        """What an earlier download left here that can be gone on with; nothing of it is lost before `begin`."""
+        ...
+
+    async def begin(self, head: Head, keep: Sequence[Held] = ()) -> None:
+        """Take the file for the object that `head` speaks of, `keep` being all that is believed of its bytes."""
+
+    async def reserve(self, size: int, *, preallocate: bool = True, check_space: bool = True) -> None:
         """Take `size` bytes on the disk, where that can be done without writing them."""
 
     async def write(self, chunks: Sequence[Chunk]) -> None:
         """Write every chunk at its offset, completely."""
+
+    async def commit(self, held: Sequence[Held]) -> None:
+        """Make everything written before this call durable, and then claim `held`, which is some of it."""
+
+    async def forget(self, spans: Sequence[Part]) -> None:
+        """Claim nothing of `spans` any more, durably: they will be written anew."""
+
+    async def beat(self) -> None:
+        """Show others that this download is alive."""
+
+    async def examine(self, call: Callable[[Reader], T]) -> T:
+        """The result of `call`, in a thread where it can read the file; one such call at a time."""
 
     async def publish(self, size: int) -> None:
         """Make exactly `size` bytes durable under the destination's name."""
@@ -59,47 +77,173 @@ class FileSink(Protocol):
 
 
 class PartFile:
-    """One `.part` file on the local disk; made by `create`."""
+    """One `.part` file on a disk; made by `create`."""
 
-    def __init__(self, dest: Path, *, if_exists: IfExists) -> None:
-        self._dest, self._part = dest, dest.with_name(dest.name + PART_SUFFIX)
+    def __init__(self, dest: Path, *, if_exists: IfExists, resume: bool, disk: Disk) -> None:
+        self._names = Names.of(dest)
         self._if_exists: IfExists = if_exists
-        self._descriptor = -1
-        self._mode = 0
+        self._resume = resume
+        self._disk = disk
+        self._journal = JournalFile(disk, self._names.journal, journal_file.new_owner())
+        self._opened: Opened | None = None
+        self._mode: int | None = None
         self._worth_keeping = False
         self._worker = Worker(self._release)
+        self.prior: State | None = None
 
     @classmethod
-    async def create(cls, dest: Path, *, if_exists: IfExists) -> PartFile:
-        """Open and lock an empty `.part` beside `dest`; one that a dead download left behind is replaced.
+    async def create(
+        cls, dest: Path, *, if_exists: IfExists, resume: bool = False, disk: Disk | None = None
+    ) -> PartFile:
+        """Open and lock the `.part` beside `dest` that an earlier download left, if it can be gone on with, or a new one.
 
         Raises:
             DestinationBusyError: a living download holds it.
+            JournalError: the journal beside it is of another program or a later release.
             StorageError: the directory is missing or not writable, or something odd has the `.part` name.
         """
-        file = cls(dest, if_exists=if_exists)
+        file = cls(dest, if_exists=if_exists, resume=resume, disk=disk or OsDisk())
         try:
-            await file._call("create", file._open)
+            try:
+                await file._call("create", partial(file._open, alone=False))
+            except UnsureError:
+                await file._outwait_others()
+                await file._call("create", partial(file._open, alone=True))
         except BaseException:
             await file.abandon()
             raise
         return file
 
-    def _open(self) -> None:
-        old = _status(self._dest)
+    def _open(self, *, alone: bool) -> None:
+        old = self._disk.status(self._names.dest)
         if old is not None and not stat.S_ISREG(old.st_mode):
             old = None
         # The old file may be private: nobody else may open its successor, not even before the next call.
-        self._descriptor = _open_locked(self._part, 0o666 if old is None else 0o600)
-        self._mode = (old or os.fstat(self._descriptor)).st_mode & 0o777
-        _chmod(self._descriptor, 0o600)
+        mode = 0o666 if old is None else 0o600
+        opened = open_part(self._disk, self._names, resume=self._resume, mode=mode, alone=alone)
+        self._mode = None if old is None else old.st_mode & 0o777
+        self._have(opened)
 
-    async def reserve(self, size: int) -> None:
-        await self._call("reserve space for", lambda: _reserve(self._descriptor, size))
+    def _have(self, opened: Opened) -> None:
+        self._opened, self.prior = opened, opened.prior
+        self._worth_keeping = opened.prior is not None
+        if self._mode is None and opened.prior is None:
+            self._mode = self._disk.fstat(opened.descriptor).st_mode & 0o777
+        self._disk.set_mode(opened.descriptor, 0o600)
+
+    async def _outwait_others(self) -> None:
+        """Without locks a living download is known by its beats.
+
+        Raises:
+            DestinationBusyError: there is one.
+        """
+
+        def look() -> list[tuple[int, int, int] | None]:
+            return [journal_file.fingerprint(self._disk, path) for path in (self._names.part, self._names.journal)]
+
+        before = await self._call("look at", look)
+        await asyncio.sleep(BEAT * _MISSED_BEATS)
+        if before != await self._call("look at", look):
+            raise busy(self._names.part)
+
+    @property
+    def _descriptor(self) -> int:
+        return -1 if self._opened is None else self._opened.descriptor
+
+    async def begin(self, head: Head, keep: Sequence[Held] = ()) -> None:
+        """Start the journal for the object that `head` speaks of; what of an earlier one is not kept is lost.
+
+        Raises:
+            DestinationBusyError: another download took the name meanwhile.
+            StorageError: the system refused.
+        """
+        await self._call("begin", lambda: self._begin(head, tuple(keep)))
+
+    def _begin(self, head: Head, keep: tuple[Held, ...]) -> None:
+        if self._worth_keeping and not keep:
+            self._start_over()
+        status = self._disk.fstat(self._descriptor)
+        head = replace(head, inode=status.st_ino or None, device=status.st_dev)
+        self._worth_keeping = True
+        self._journal.begin(State(head=head, owner="new", held=keep))
+        if self._mode is None:
+            self._mode = self._journal.mode
+        self._disk.sync_directory(self._names.part.parent)
+        self.prior = None
+
+    def _start_over(self) -> None:
+        """A new file: bytes of the old one must not stand where nobody has written yet."""
+        if not is_named(self._disk, self._descriptor, self._names.part):
+            raise busy(self._names.part)
+        self._journal.close()
+        if self._disk.renames_open_files:
+            clear(self._disk, self._names)  # while the lock is still ours
+            self._let_go()
+        else:
+            self._let_go()
+            clear(self._disk, self._names)
+        opened = create_part(self._disk, self._names, 0o600)
+        if opened is None:
+            raise busy(self._names.part)
+        self._opened = opened
+
+    async def reserve(self, size: int, *, preallocate: bool = True, check_space: bool = True) -> None:
+        """Take the space, or at least look whether it is there.
+
+        Raises:
+            DiskFullError: it is not; the file is as it was.
+        """
+
+        def reserve() -> None:
+            status = self._disk.fstat(self._descriptor)
+            missing = size - getattr(status, "st_blocks", 0) * 512
+            free = self._disk.free(self._descriptor, self._names.part) if check_space else None
+            if free is not None and missing > free:
+                raise too_large(self._names.dest, missing, free)
+            if preallocate:
+                self._disk.reserve(self._descriptor, size)
+
+        await self._call("reserve space for", reserve)
 
     async def write(self, chunks: Sequence[Chunk]) -> None:
         self._worth_keeping = True
-        await self._call("write", lambda: write_all(self._descriptor, chunks))
+        await self._call("write", lambda: write_all(self._disk, self._descriptor, chunks))
+
+    async def commit(self, held: Sequence[Held]) -> None:
+        """As the protocol says.
+
+        Raises:
+            DestinationBusyError: another download took over.
+            StorageError: the system refused; after a failed fdatasync nothing written since the last one counts, and
+                none is tried again.
+        """
+
+        def commit() -> None:
+            self._disk.sync_data(self._descriptor)
+            if self._journal.begun:
+                if not self._journal.is_ours():
+                    raise busy(self._names.part)
+                self._journal.claim(held)
+
+        await self._call("flush", commit, lane="sync")
+
+    async def forget(self, spans: Sequence[Part]) -> None:
+        if self._journal.begun:
+            await self._call("write the journal of", lambda: self._journal.reset(spans), lane="sync")
+
+    async def beat(self) -> None:
+        if self._journal.begun:
+            await self._call("write the journal of", self._journal.beat, lane="sync")
+
+    async def examine(self, call: Callable[[Reader], T]) -> T:
+        def read(offset: int, length: int) -> bytes:
+            return self._disk.read(self._descriptor, length, offset)
+
+        return await self._call("read", lambda: call(read), lane="read")
+
+    async def forget_cached(self, start: int, stop: int) -> None:
+        """Durable bytes that nobody will read soon need not stay in memory."""
+        await self._call("flush", lambda: self._disk.drop_cache(self._descriptor, start, stop), lane="sync")
 
     async def publish(self, size: int) -> None:
         """Truncate to `size`, set the final mode, fsync, rename over the destination, fsync the directory.
@@ -111,239 +255,68 @@ class PartFile:
         """
 
         def make_durable() -> None:
-            os.ftruncate(self._descriptor, size)
-            _chmod(self._descriptor, self._mode)
-            os.fsync(self._descriptor)
+            self._disk.truncate(self._descriptor, size)
+            self._disk.set_mode(self._descriptor, 0o600 if self._mode is None else self._mode)
+            self._disk.sync(self._descriptor)
 
         # Two calls, so that a cancellation during a long fsync still keeps the file from appearing.
         await self._call("flush", make_durable)
         await self._call("rename", self._rename)
 
     def _rename(self) -> None:
-        status = _status(self._dest)
+        names, disk = self._names, self._disk
+        status = disk.status(names.dest)
         if status is not None:
-            refuse_odd(self._dest, status.st_mode)
+            refuse_odd(names.dest, status.st_mode)
             if self._if_exists != "replace":
-                raise exists(self._dest, "it appeared while the download ran")
-        if not _is_named(self._descriptor, self._part):
-            raise busy(self._part)
-        if not _has_locks():  # Windows renames no file that is open
+                raise exists(names.dest, "it appeared while the download ran")
+        if not is_named(disk, self._descriptor, names.part):
+            raise busy(names.part)
+        if self._journal.begun:
+            self._journal.check_owner()
+        ours = disk.fstat(self._descriptor)
+        if not disk.renames_open_files:
             self._worth_keeping = True
-            self._release()
-        _replace(self._part, self._dest)
-        _sync_directory(self._dest.parent)
+            self._let_go()
+        # Under a name that no other download takes for its own, it stays what it was when it was looked at.
+        disk.replace(names.part, names.done)
+        there = disk.status(names.done)
+        if there is None or not os.path.samestat(ours, there):
+            raise busy(names.part)
+        disk.replace(names.done, names.dest)
+        disk.sync_directory(names.dest.parent)
+        self._journal.remove()
         self._worker.close()
 
     async def abandon(self) -> None:
         await self._worker.aclose()
 
-    async def _call(self, doing: str, call: Callable[[], T]) -> T:
+    async def _call(self, doing: str, call: Callable[[], T], *, lane: str = "write") -> T:
         try:
-            return await self._worker.run(call)
+            return await self._worker.run(call, lane=lane)
         except StorageError:
             raise
         except OSError as error:
-            raise storage_error(error, doing, self._part) from error
+            raise storage_error(error, doing, self._names.part) from error
+
+    def _let_go(self) -> None:
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            let_go(self._disk, opened.held)
+            # Whatever goes wrong here changes nothing: what must last has been through fsync.
+            with contextlib.suppress(OSError):
+                self._disk.close(opened.descriptor)
 
     def _release(self) -> None:
-        descriptor, self._descriptor = self._descriptor, -1
-        if descriptor < 0:
-            return
-        # Whatever goes wrong here changes nothing: what must last has been through fsync.
         with contextlib.suppress(OSError):
-            if not self._worth_keeping and _has_locks() and _is_named(descriptor, self._part):
-                self._part.unlink()
-        with contextlib.suppress(OSError):
-            os.close(descriptor)
-            if not self._worth_keeping and not _has_locks():
-                self._part.unlink(missing_ok=True)
-
-
-async def existing_size(dest: Path, if_exists: IfExists) -> int | None:
-    """Size of the file at `dest`, None if there is none; asked before the first byte goes over the network.
-
-    Raises:
-        DestinationExistsError: it is there, and `if_exists` is "error".
-        StorageError: it is no regular file, or its directory is missing or no directory.
-    """
-    try:
-        usable = b"\0" not in os.fsencode(dest)
-    except UnicodeEncodeError:
-        usable = False
-    if not usable:
-        raise no_path(dest)
-    try:
-        parent = await aiofiles.os.stat(dest.parent)
-    except OSError as error:
-        raise storage_error(error, "use the directory", dest.parent) from error
-    if not stat.S_ISDIR(parent.st_mode):
-        raise StorageError(f"{dest.parent} is not a directory", errno=errno.ENOTDIR)
-    try:
-        status = await aiofiles.os.stat(dest, follow_symlinks=False)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise storage_error(error, "use", dest) from error
-    refuse_odd(dest, status.st_mode)
-    if if_exists == "error":
-        raise exists(dest, "it is there already")
-    return status.st_size
-
-
-def _status(path: Path) -> os.stat_result | None:
-    try:
-        return os.lstat(path)
-    except FileNotFoundError:
-        return None
-
-
-def _is_named(descriptor: int, path: Path) -> bool:
-    """Whether `path` is still the name of the open file."""
-    status = _status(path)
-    return status is not None and os.path.samestat(os.fstat(descriptor), status)
-
-
-def _open_locked(part: Path, mode: int) -> int:
-    """A descriptor of a new, empty, locked file at `part`, made with `mode` less the umask."""
-    flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
-    for _ in range(3):  # whoever wins the race for the name has shown himself by then
-        try:
-            descriptor = os.open(part, flags, mode)
-        except FileExistsError:
-            _clear_stale(part)
-            continue
-        with contextlib.ExitStack() as undo:
-            undo.callback(os.close, descriptor)
-            # Before the lock was ours, another download may have taken this file for one left behind, and removed it.
-            if _lock(descriptor) is not False and _is_named(descriptor, part):
-                undo.pop_all()
-                return descriptor
-    raise busy(part)
-
-
-def _clear_stale(part: Path) -> None:
-    """Remove a `.part` that no living download holds."""
-    try:
-        descriptor = os.open(part, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
-    except FileNotFoundError:
-        return
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise StorageError(f"{part} is in the way and no regular file", errno=errno.EEXIST)
-        ours = _lock(descriptor)
-        if ours is False:
-            raise busy(part)
-        if ours is None and _has_locks():
-            raise busy(part, hint="this file system has no locks: remove the file if no download is running")
-        # Between open and lock the name may have passed to a new download's file.
-        if ours and _is_named(descriptor, part):
-            part.unlink(missing_ok=True)
-    finally:
-        os.close(descriptor)
-    if ours is None:
-        try:
-            part.unlink(missing_ok=True)
-        except PermissionError as error:  # Windows removes no file that is open, which is as good as a lock
-            raise busy(part) from error
-
-
-def _has_locks() -> bool:
-    return fcntl is not None
-
-
-def _lock(descriptor: int) -> bool | None:
-    """Whether the file's lock is ours; None where the system, or the file system, has none to give."""
-    if not _has_locks():
-        return None
-    assert fcntl is not None  # noqa: S101  # mypy and pyright disagree on what `_has_locks` leaves open
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return None
-    return True
-
-
-def _reserve(descriptor: int, size: int) -> None:
-    number = fallocate(descriptor, size) if size else errno.ENOSYS
-    if number in _UNSUPPORTED:
-        os.ftruncate(descriptor, size)
-    elif number:
-        os.ftruncate(descriptor, 0)
-        raise OSError(number, os.strerror(number))
-
-
-def write_all(descriptor: int, chunks: Sequence[Chunk]) -> None:
-    """Write chunks at their offsets, neighbours in one call, however little the system takes at a time."""
-    run: list[bytes | memoryview] = []
-    start = stop = -1
-    for chunk in sorted(chunks, key=lambda chunk: chunk.offset):
-        if chunk.offset != stop or len(run) == _MOST_BUFFERS:
-            _write_run(descriptor, run, start)
-            run, start = [], chunk.offset
-        run.append(chunk.data)
-        stop = chunk.stop
-    _write_run(descriptor, run, start)
-
-
-def _write_run(descriptor: int, buffers: list[bytes | memoryview], offset: int) -> None:
-    while buffers:
-        left = len(buffers)
-        written = _pwritev(descriptor, buffers, offset)
-        offset += written
-        while buffers and written >= len(buffers[0]):
-            written -= len(buffers.pop(0))
-        if not written and left == len(buffers):
-            raise OSError(errno.EIO, "the system took no byte")
-        if written:
-            buffers[0] = memoryview(buffers[0])[written:]
-
-
-def _pwritev(descriptor: int, buffers: list[bytes | memoryview], offset: int) -> int:
-    if hasattr(os, "pwritev"):
-        return os.pwritev(descriptor, buffers, offset)
-    # No positional writes here: a file's calls run one at a time, which makes seek and write one step.
-    os.lseek(descriptor, offset, os.SEEK_SET)
-    return os.write(descriptor, buffers[0])
-
-
-def _chmod(descriptor: int, mode: int) -> None:
-    """Set permissions, where the file system has them (FAT and SMB shares may have one mode for all)."""
-    try:
-        if hasattr(os, "fchmod"):
-            os.fchmod(descriptor, mode)
-    except OSError as error:
-        if error.errno not in _UNSUPPORTED | {errno.EPERM}:
-            raise
-
-
-def _replace(part: Path, dest: Path) -> None:
-    """Rename; on Windows a program that holds the file open for a moment (a virus scanner) is outwaited."""
-    until = time.monotonic() + RENAME_PATIENCE
-    while True:
-        try:
-            part.replace(dest)
-        except PermissionError as error:
-            if getattr(error, "winerror", None) not in _HELD_BY_ANOTHER or time.monotonic() > until:
-                raise
-            time.sleep(0.1)
-        else:
+            self._journal.close()
+        if self._opened is None:
             return
-
-
-def _sync_directory(directory: Path) -> None:
-    """Make a rename durable, where the system lets us: not on Windows, nor in a directory we may not read."""
-    if not hasattr(os, "O_DIRECTORY"):
-        return
-    try:
-        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except PermissionError:
-        return
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in _UNSUPPORTED:
-            raise
-    finally:
-        os.close(descriptor)
+        clears = not self._worth_keeping
+        with contextlib.suppress(OSError):
+            if clears and self._disk.renames_open_files and is_named(self._disk, self._descriptor, self._names.part):
+                self._disk.unlink(self._names.part)
+        self._let_go()
+        with contextlib.suppress(OSError):
+            if clears and not self._disk.renames_open_files:
+                self._disk.unlink(self._names.part)

@@ -6,13 +6,13 @@ import errno
 import stat
 from pathlib import Path
 
-from asyncdl.errors import DestinationBusyError, DestinationExistsError, DiskFullError, StorageError
+from asyncdl.errors import DestinationBusyError, DestinationExistsError, DiskFullError, JournalError, StorageError
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _HINTS = {
     errno.ENOSPC: "free some space, or choose another destination",
     errno.EDQUOT: "free some space, or choose another destination",
-    errno.ENAMETOOLONG: "choose a shorter name: the bytes gather beside it in a file whose name is 5 bytes longer",
+    errno.ENAMETOOLONG: "choose a shorter name or directory",
 }
 _KINDS = {
     stat.S_IFDIR: "a directory",
@@ -52,6 +52,25 @@ def exists(dest: Path, why: str) -> DestinationExistsError:
 def busy(part: Path, *, hint: str | None = None) -> DestinationBusyError:
     """The error for a `.part` that somebody else holds."""
     return DestinationBusyError(f"another download is writing {part}", errno=errno.EBUSY, hint=hint)
+
+
+def too_large(path: Path, needed: int, free: int) -> DiskFullError:
+    """The error for an object that the disk has no room for."""
+    return DiskFullError(
+        f"cannot download to {path}: {needed} bytes are needed, and {free} are free",
+        errno=errno.ENOSPC,
+        hint="free some space, choose another destination, or set check_space=False (--no-check-space)",
+    )
+
+
+def unusable_journal(path: Path, version: int | None) -> JournalError:
+    """The error for a journal that we must neither believe nor remove. `version` is that of a later format."""
+    if version is None:
+        return JournalError(f"{path} is not a journal of asyncdl", hint="move the file away, or choose another name")
+    return JournalError(
+        f"{path} was written by a later release of asyncdl (format {version})",
+        hint="go on with that release, or remove the file and begin anew",
+    )
 
 
 def no_path(path: Path) -> StorageError:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -31,7 +32,7 @@ class _Turn:
 
 
 class Worker:
-    """Runs one blocking call at a time; `close` runs after the last of them, at once or in its thread.
+    """Runs one blocking call at a time in each lane; `close` runs after the last of all, at once or in its thread.
 
     Args:
         release: gives back what the calls use (a descriptor); called exactly once, from any thread.
@@ -39,17 +40,17 @@ class Worker:
 
     def __init__(self, release: Callable[[], None]) -> None:
         self._release = release
-        self._limiter = anyio.CapacityLimiter(1)
+        self._lanes: defaultdict[str, anyio.CapacityLimiter] = defaultdict(lambda: anyio.CapacityLimiter(1))
         self._lock = threading.Lock()
         self._running = 0
         self._closed = False
 
-    async def run(self, call: Callable[[], T]) -> T:
+    async def run(self, call: Callable[[], T], *, lane: str = "") -> T:
         """The result of `call`. A cancellation is raised after the call has ended, or after `GRACE` seconds."""
         with self._lock:
             self._running += 1
         turn = _Turn()
-        running = asyncio.ensure_future(anyio.to_thread.run_sync(self._guarded, call, turn, limiter=self._limiter))
+        running = asyncio.ensure_future(anyio.to_thread.run_sync(self._guarded, call, turn, limiter=self._lanes[lane]))
         running.add_done_callback(lambda _: self._call_off(turn))
         try:
             return await asyncio.shield(running)

@@ -6,8 +6,10 @@ Rule: parts are disjoint, in order, and cover the span exactly; none is listed b
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 from asyncdl.model import Part
 from asyncdl.options import MAX_PARTS, MIB, PART_SIZE_STEP
@@ -61,27 +63,40 @@ class Claim:
 
 
 class Planner:
-    """Hands out the parts of `span` one at a time, in order."""
+    """Hands out the parts of `spans` one at a time, in order."""
 
-    def __init__(self, span: Part, part_size: int) -> None:
-        self._next, self._stop, self._part_size = span.start, span.stop, part_size
+    def __init__(self, spans: Iterable[Part], part_size: int) -> None:
+        self._spans = deque(span for span in spans if span.length > 0)
+        self._part_size = part_size
 
     def claim(self) -> Claim | None:
         """The next part nobody has claimed, or None when all are taken."""
-        if self._next >= self._stop:
+        if not self._spans:
             return None
-        claim = Claim(self._next, min(self._next + self._part_size, self._stop))
-        self._next = claim.start + self._part_size
+        span = self._spans.popleft()
+        claim = Claim(span.start, min(span.start + self._part_size, span.stop))
+        if claim.start + self._part_size < span.stop:
+            self._spans.appendleft(Part(claim.start + self._part_size, span.stop))
         return claim
 
     @property
     def unclaimed(self) -> int:
         """How many parts are still to be claimed."""
-        return max(0, -(-(self._stop - self._next) // self._part_size))
+        return sum(-(-span.length // self._part_size) for span in self._spans)
 
     def close(self) -> None:
         """Hand out nothing more."""
-        self._stop = self._next
+        self._spans.clear()
+
+
+class Span(Protocol):
+    """Anything from `start` up to, but not including, `stop`."""
+
+    @property
+    def start(self) -> int: ...
+
+    @property
+    def stop(self) -> int: ...
 
 
 class Coverage:
@@ -90,9 +105,11 @@ class Coverage:
     Parts are claimed in order and each grows from its start, so there are never many more spans than connections.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, spans: Iterable[Span] = ()) -> None:
         self._starts: list[int] = []
         self._stops: list[int] = []
+        for span in spans:
+            self.add(span.start, span.stop)
 
     def add(self, start: int, stop: int) -> int:
         """Mark `[start, stop)` as written; the number of bytes that were not before."""
@@ -109,6 +126,25 @@ class Coverage:
         self._starts[first:last] = [start]
         self._stops[first:last] = [stop]
         return fresh
+
+    def has_some(self, start: int, stop: int) -> bool:
+        """Whether any byte of `[start, stop)` is marked."""
+        return start < stop and bisect_right(self._stops, start) < bisect_left(self._starts, stop)
+
+    def remove(self, start: int, stop: int) -> None:
+        """Mark `[start, stop)` as not written."""
+        if not self.has_some(start, stop):
+            return
+        first, last = bisect_right(self._stops, start), bisect_left(self._starts, stop)
+        rest = [(self._starts[first], start), (stop, self._stops[last - 1])]
+        rest = [span for span in rest if span[0] < span[1]]
+        self._starts[first:last] = [span[0] for span in rest]
+        self._stops[first:last] = [span[1] for span in rest]
+
+    @property
+    def stop(self) -> int:
+        """The end of the last span; 0 if there is none."""
+        return self._stops[-1] if self._stops else 0
 
     @property
     def spans(self) -> list[Part]:

@@ -81,7 +81,7 @@ async def test_version_needs_nothing() -> None:
     """It is printed without importing what only a download or a display needs."""
     code = (
         "import sys\nfrom asyncdl.cli.main import main\ncode = main(['--version'])\n"
-        "late = ('aiohttp', 'anyio', 'asyncio', 'rich', 'asyncdl.engine', 'asyncdl.testing')\n"
+        "late = ('aiohttp', 'anyio', 'asyncio', 'rich', 'asyncdl.calls', 'asyncdl.engine', 'asyncdl.testing')\n"
         "print(code, [name for name in late if name in sys.modules])"
     )
     ended = await _end(await _start(program=("-c", code)))

@@ -1,0 +1,215 @@
+"""What an earlier download left beside a destination: found, judged, locked, and kept or cleared away.
+
+Rule: a journal that must not be believed is gone, durably, before anything is made that it could be taken to speak of.
+Rule: whatever a living download holds is left alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import stat
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+from asyncdl.edge import journal_file
+from asyncdl.edge.disk import Disk, is_named
+from asyncdl.edge.refusals import busy
+from asyncdl.errors import StorageError
+from asyncdl.rules.identity import Match, same_file
+from asyncdl.rules.journal import State
+
+PART_SUFFIX = ".part"
+_JOURNAL_SUFFIX = ".part.journal"
+_DONE_SUFFIX = ".part.done"
+#: Bytes of one name (NAME_MAX of Linux, macOS and the BSDs); of them, what the longest suffix of ours takes.
+_NAME_MAX = 255
+_LONGEST_SUFFIX = len(_JOURNAL_SUFFIX + ".new")
+
+_holding = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The files of one download; all in one directory, since nothing else can be renamed in one step.
+
+    Attributes:
+        part: where the bytes gather.
+        journal: what of them is durable.
+        done: a complete file on its way from `part` to `dest`, where nobody else looks for it.
+    """
+
+    dest: Path
+    part: Path
+    journal: Path
+    done: Path
+
+    @classmethod
+    def of(cls, dest: Path) -> Names:
+        """The names for `dest`. One that is too long for a suffix is cut, and made unique again by a digest."""
+        stem, name = dest.name, os.fsencode(dest.name)
+        if len(name) + _LONGEST_SUFFIX > _NAME_MAX:
+            digest = "~" + hashlib.blake2s(name, digest_size=8).hexdigest()
+            stem = os.fsdecode(name[: _NAME_MAX - _LONGEST_SUFFIX - len(digest)]) + digest
+        return cls(dest, *(dest.with_name(stem + suffix) for suffix in (PART_SUFFIX, _JOURNAL_SUFFIX, _DONE_SUFFIX)))
+
+
+class UnsureError(Exception):
+    """Where there are no locks, only time can tell whether somebody is still at work here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A `.part` that is ours.
+
+    Attributes:
+        prior: what its journal says of its bytes, if it may be believed.
+        held: its entry in `Disk.holders`.
+    """
+
+    descriptor: int
+    held: tuple[int, int]
+    prior: State | None = None
+
+
+def open_part(disk: Disk, names: Names, *, resume: bool, mode: int, alone: bool) -> Opened:
+    """Open and lock the `.part` that an earlier download left, or a new one.
+
+    Args:
+        resume: whether what is there is of any use.
+        mode: of a new file, less the umask.
+        alone: whether time has told that nobody else is at work.
+
+    Raises:
+        DestinationBusyError: a living download holds it.
+        UnsureError: perhaps one does.
+        JournalError: something with the journal's name is not ours to judge.
+        StorageError: something odd has the `.part` name.
+    """
+    _restore(disk, names, alone=alone)
+    for _ in range(3):  # whoever wins the race for a name has shown himself by then
+        try:
+            descriptor = disk.open(names.part)
+        except FileNotFoundError:
+            opened = create_part(disk, names, mode)
+        else:
+            with contextlib.ExitStack() as undo:
+                undo.callback(disk.close, descriptor)
+                opened = _take(disk, names, descriptor, resume=resume, alone=alone)
+                if opened is not None:
+                    undo.pop_all()
+            if opened is None and not disk.renames_open_files:
+                clear(disk, names)
+        if opened is not None:
+            return opened
+    raise busy(names.part)
+
+
+def create_part(disk: Disk, names: Names, mode: int) -> Opened | None:
+    """A new, empty, locked `.part`, and no journal; None where somebody else was faster."""
+    journal_file.load(disk, names.journal)
+    journal_file.forget(disk, names.journal)
+    try:
+        descriptor = disk.create(names.part, mode)
+    except FileExistsError:
+        return None
+    with contextlib.ExitStack() as undo:
+        undo.callback(disk.close, descriptor)
+        # Before the lock was ours, another download may have taken this file for one left behind, and removed it.
+        if disk.lock(descriptor) is not False and is_named(disk, descriptor, names.part):
+            held = _hold(disk, descriptor)
+            if held is not None:
+                undo.pop_all()
+                return Opened(descriptor, held)
+    return None
+
+
+def _take(disk: Disk, names: Names, descriptor: int, *, resume: bool, alone: bool) -> Opened | None:
+    """Go on with the open file, or clear it away; None where it is gone, and the descriptor is for the caller."""
+    if not _is_free(disk, descriptor, names.part, alone=alone):
+        return None
+    held = _hold(disk, descriptor)
+    if held is None:
+        raise busy(names.part)
+    try:
+        journal = journal_file.load(disk, names.journal)
+        if resume and journal and journal.state and _is_private(disk, descriptor):
+            status = disk.fstat(descriptor)
+            if isinstance(same_file(journal.state, inode=status.st_ino, length=status.st_size), Match):
+                return Opened(descriptor, held, journal.state)
+        if disk.renames_open_files:  # while the lock is still ours
+            clear(disk, names)
+    except BaseException:
+        let_go(disk, held)
+        raise
+    let_go(disk, held)
+    return None
+
+
+def clear(disk: Disk, names: Names) -> None:
+    """Remove what is there, the journal first."""
+    journal_file.forget(disk, names.journal)
+    try:
+        disk.unlink(names.part)
+    except PermissionError as error:  # Windows removes no file that is open, which is as good as a lock
+        raise busy(names.part) from error
+
+
+def _restore(disk: Disk, names: Names, *, alone: bool) -> None:
+    """Give a complete file that never reached its destination its earlier name back."""
+    try:
+        descriptor = disk.open(names.done)
+    except FileNotFoundError:
+        return
+    try:
+        if not _is_free(disk, descriptor, names.done, alone=alone):
+            return
+        status = disk.fstat(descriptor)
+        if (status.st_dev, status.st_ino) in disk.holders:
+            raise busy(names.part)
+        journal = journal_file.load(disk, names.journal)
+        ours = journal and journal.state and journal.state.head.inode == status.st_ino
+        if ours and disk.status(names.part) is None:
+            disk.replace(names.done, names.part)
+        else:
+            disk.unlink(names.done)
+    finally:
+        disk.close(descriptor)
+
+
+def _is_free(disk: Disk, descriptor: int, path: Path, *, alone: bool) -> bool:
+    """Lock a file that was found; False where its name has passed to another meanwhile."""
+    if not stat.S_ISREG(disk.fstat(descriptor).st_mode):
+        raise StorageError(f"{path} is in the way and no regular file", errno=errno.EEXIST)
+    ours = disk.lock(descriptor)
+    if ours is False:
+        raise busy(path)
+    if ours is None and not alone:
+        raise UnsureError
+    return is_named(disk, descriptor, path)
+
+
+def _is_private(disk: Disk, descriptor: int) -> bool:
+    """Whether nobody else put the file here: in a shared directory anyone could lay bytes, and a journal, in wait."""
+    status = disk.fstat(descriptor)
+    return status.st_nlink == 1 and (not hasattr(os, "geteuid") or status.st_uid == os.geteuid())
+
+
+def _hold(disk: Disk, descriptor: int) -> tuple[int, int] | None:
+    """Tell this process's other downloads that the file is held; None if one of them holds it."""
+    status = disk.fstat(descriptor)
+    held = (status.st_dev, status.st_ino)
+    with _holding:
+        if held in disk.holders:
+            return None
+        disk.holders.add(held)
+    return held
+
+
+def let_go(disk: Disk, held: tuple[int, int]) -> None:
+    """The file is no longer held."""
+    with _holding:
+        disk.holders.discard(held)

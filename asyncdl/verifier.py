@@ -1,0 +1,365 @@
+"""Adds up an object's bytes while they come in, so that little is left to do when the last one is there.
+
+A CRC is made of every chunk in memory, in whatever order they come. A hash needs them in order: it takes from memory
+what comes next, and what came too early it reads back, in the background, as soon as what was missing has arrived.
+
+Rule: no sum is made on the event loop, and no buffer is looked at after `take` has ended.
+Rule: a CRC is of the bytes as they came in, never of what the disk says about them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import threading
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from functools import partial
+from operator import attrgetter
+from typing import Final, Protocol, TypeVar
+
+from asyncdl.edge import hashing
+from asyncdl.edge.files import Reader
+from asyncdl.edge.threads import Worker
+from asyncdl.model import DIGEST_SIZES, Checksum, Chunk, Part
+from asyncdl.options import MIB
+from asyncdl.rules.checksums import COMBINABLE, Prefix
+from asyncdl.rules.held import Crc, Held, Holdings
+from asyncdl.rules.parts import Coverage
+from asyncdl.rules.ranges import MAX_SIZE
+
+T = TypeVar("T")
+
+#: Bytes read back in one visit to the reading thread: a few milliseconds of hashing, so that others get their turn.
+PIECE: Final = 8 * MIB
+#: Bytes in one read.
+BLOCK: Final = MIB
+#: Spans beyond which neighbours are joined, and how long a joined one may be at first. What turns out to be damaged is
+#: fetched again by spans, so that they should stay short; and objects of many terabytes must not fill the memory.
+MOST_SPANS: Final = 4096
+JOINED: Final = 64 * MIB
+
+
+class Examine(Protocol):
+    """Runs a blocking call where it can read the file; one at a time (`PartFile.examine`)."""
+
+    def __call__(self, call: Callable[[Reader], T], /) -> Awaitable[T]: ...
+
+
+class Verifier:
+    """The sums of one object.
+
+    The calls come one at a time, from one task or after another; only `aclose` may interrupt.
+
+    Args:
+        wanted: what will be verified in the end; None if nothing is, and then nothing is added up.
+        examine: reads back.
+        held: what an earlier download left in the file.
+    """
+
+    def __init__(self, wanted: Checksum | None, examine: Examine, *, held: Sequence[Held] = ()) -> None:
+        self._wanted, self._examine = wanted, examine
+        self._worker = Worker(lambda: None)
+        self._window = _Window()
+        self._ready = Holdings()  # for the next claim
+        self._sums = _Sums(held)
+        self._hash = None if wanted is None or wanted.algorithm in COMBINABLE else _RunningHash(wanted.algorithm)
+        self._coverage = Coverage()
+        self._background: asyncio.Task[None] | None = None
+        self._paused = False
+        self._fault: Exception | None = None
+
+    def _crc(self) -> str | None:
+        """The CRC that is kept. Not on the event loop: it may have to load a library."""
+        if self._wanted is None or self._wanted.algorithm in COMBINABLE:
+            return self._wanted and self._wanted.algorithm
+        return hashing.best_crc()
+
+    async def take(self, chunks: Sequence[Chunk]) -> None:
+        """Add up chunks that have just come in. None of their bytes was taken before, or else it was forgotten since.
+
+        Raises:
+            StorageError: reading back in the background failed.
+            OptionsError: there is no library for the checksum wanted.
+        """
+        work = self.summing(chunks)
+        if self._wanted is None:
+            work()
+        else:
+            await self._worker.run(work)
+
+    def summing(self, chunks: Sequence[Chunk]) -> Callable[[], None]:
+        """What `take` does, as a blocking call for any one thread: for the one that writes the same chunks.
+
+        A thread's turn costs more than the CRC of some megabytes.
+        """
+        self._raise_fault()
+        return partial(self._add, tuple(chunks))
+
+    def _add(self, chunks: Sequence[Chunk]) -> None:
+        algorithm = self._crc()
+        self._sums.shorten()
+        for chunk in chunks:
+            self._window.add(algorithm, chunk)
+        if self._hash is not None:
+            self._hash.in_hand(chunks)
+
+    def written(self, coverage: Coverage) -> None:
+        """`coverage`, which may go on growing, is on the disk now: what the hash is waiting for may be among it."""
+        self._coverage = coverage
+        idle = self._background is None or self._background.done()
+        if idle and not self._paused and self._fault is None and self._next_on_disk() is not None:
+            self._background = asyncio.create_task(self._read_behind())
+
+    def _next_on_disk(self) -> Part | None:
+        return None if self._hash is None else self._hash.prefix.on_disk(self._coverage)
+
+    async def _read_behind(self) -> None:
+        try:
+            while not self._paused and (part := self._next_on_disk()) is not None:
+                await self._read_on(part.stop)
+        except Exception as error:  # noqa: BLE001  # whatever it is, the next call raises it
+            self._fault = error
+
+    async def _read_on(self, stop: int) -> None:
+        """Let the hash take one piece of what comes next; all before `stop` is on the disk."""
+        if self._hash is not None:
+            stop = min(stop, self._hash.prefix.hashed + PIECE)
+            await self._examine(partial(self._hash.read_on, stop))
+
+    def _raise_fault(self) -> None:
+        if self._fault is not None:
+            raise self._fault
+
+    def claims(self) -> list[Held]:
+        """The spans taken since the last call, neighbours as one, in order; with their CRCs where these are kept."""
+        self._close_window()
+        ready, self._ready = self._ready, Holdings()
+        return list(ready.items)
+
+    def _close_window(self) -> None:
+        for held in self._window.close():
+            self._ready.put(held)
+            self._sums.put(held)
+
+    async def forget(self, spans: Sequence[Part]) -> None:
+        """These bytes, taken or not, will be written anew; what is `written` has them no more.
+
+        When this returns nothing reads them.
+        """
+        self._close_window()
+        for span in spans:
+            self._ready.drop(*span)
+            self._sums.drop(*span)
+        if self._hash is None:
+            return
+        try:
+            await self._pause()
+        finally:
+            self._paused = False
+            if any(span.start < min(span.stop, self._hash.prefix.hashed) for span in spans):
+                self._hash = self._hash.anew()
+
+    async def _pause(self) -> None:
+        """Let nothing be read in the background, from now until `_paused` is taken back."""
+        self._paused = True
+        if self._background is not None:
+            await asyncio.wait({self._background})
+
+    async def finish(self, size: int, coverage: Coverage) -> Checksum | None:
+        """The checksum of the object of `size` bytes, all of them on the disk; None if none is wanted.
+
+        Raises:
+            StorageError: the file cannot be read, now or earlier in the background.
+            OptionsError: there is no library for the checksum wanted.
+            ValueError: some bytes are not on the disk.
+        """
+        if self._wanted is None:
+            return None
+        if next(coverage.missing(size), None) is not None:
+            raise ValueError("there is no checksum of what is not there")
+        algorithm = self._wanted.algorithm
+        if self._hash is None:
+            whole = await self._whole_crc(algorithm, size)
+            return Checksum(algorithm, whole.to_bytes(DIGEST_SIZES[algorithm], "big"))
+        try:
+            await self._pause()
+            self._raise_fault()
+            if self._hash.prefix.hashed > size:
+                self._hash = self._hash.anew()
+            while self._hash.prefix.hashed < size:
+                await self._read_on(size)
+        finally:
+            self._paused = False
+        return Checksum(algorithm, self._hash.digest())
+
+    async def _whole_crc(self, algorithm: str, size: int) -> int:
+        known = self._known(algorithm, size)
+        gaps = list(Coverage(known).missing(size))
+        read_back = [Held(*gap, Crc(algorithm, await self._crc_on_disk(algorithm, gap))) for gap in gaps]
+        return await self._worker.run(partial(_sum, algorithm, [*known, *read_back]))
+
+    def _known(self, algorithm: str, size: int) -> list[Held]:
+        self._close_window()
+        return [held for held in self._sums.items if held.crc and held.crc.algorithm == algorithm and held.stop <= size]
+
+    async def _crc_on_disk(self, algorithm: str, span: Part) -> int:
+        def add(start: int, value: int, read: Reader) -> int:
+            for block in _blocks(read, start, min(start + PIECE, span.stop)):
+                value = hashing.crc(algorithm, block, value)
+            return value
+
+        value = 0
+        for start in range(span.start, span.stop, PIECE):
+            value = await self._examine(partial(add, start, value))
+        return value
+
+    async def damaged(self, size: int) -> list[Part]:
+        """The spans whose bytes on the disk are not the ones that came in; all that has a CRC is read.
+
+        Raises:
+            StorageError: the file cannot be read.
+        """
+        algorithm = await self._worker.run(self._crc)
+        if algorithm is None:
+            return []
+        known = [(Part(held.start, held.stop), held.crc) for held in self._known(algorithm, size)]
+        return [span for span, crc in known if crc and crc.value != await self._crc_on_disk(algorithm, span)]
+
+    async def aclose(self) -> None:
+        """Read no more in the background, and wait until nothing does, also where this is cancelled meanwhile."""
+        if self._background is None:
+            return
+        self._background.cancel()
+        cancelled: asyncio.CancelledError | None = None
+        while not self._background.done():
+            try:
+                # As long as `examine` takes to end when it is cancelled, which has a bound of its own.
+                await asyncio.wait({self._background})
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if cancelled is not None:
+            raise cancelled
+
+
+class _Window:
+    """The spans taken since the last claim, each growing at its end: to go on with a CRC costs nothing."""
+
+    def __init__(self) -> None:
+        self._growing: dict[int, tuple[int, Crc | None]] = {}  # by where they end
+
+    def add(self, algorithm: str | None, chunk: Chunk) -> None:
+        """Take one chunk."""
+        if chunk.offset == chunk.stop:
+            return
+        start, crc = self._growing.pop(chunk.offset, (chunk.offset, None))
+        if algorithm is not None:
+            crc = Crc(algorithm, hashing.crc(algorithm, chunk.data, crc.value if crc else 0))
+        self._growing[chunk.stop] = start, crc
+
+    def close(self) -> list[Held]:
+        """The spans in order, neighbours as one; there are none afterwards."""
+        spans = sorted(
+            (Held(start, stop, crc) for stop, (start, crc) in self._growing.items()), key=attrgetter("start")
+        )
+        self._growing.clear()
+        return _joined(spans, MAX_SIZE)
+
+
+class _Sums:
+    """The CRCs of everything, by spans; not more of them than a few thousand where they touch."""
+
+    def __init__(self, held: Iterable[Held]) -> None:
+        self._holdings = Holdings(held)
+        self._joined, self._most = JOINED, MOST_SPANS
+
+    @property
+    def items(self) -> tuple[Held, ...]:
+        return self._holdings.items
+
+    def put(self, held: Held) -> None:
+        self._holdings.put(held)
+
+    def drop(self, start: int, stop: int) -> None:
+        self._holdings.drop(start, stop)
+
+    def shorten(self) -> None:
+        """Join neighbours if there are many spans."""
+        if len(self._holdings) <= self._most:
+            return
+        self._holdings = Holdings(_joined(self._holdings.items, self._joined))
+        if len(self._holdings) > self._most // 2:
+            self._joined = min(2 * self._joined, MAX_SIZE)
+        # Spans that do not touch stay as many as they are: not to be looked at again with each chunk.
+        self._most = max(MOST_SPANS, 2 * len(self._holdings))
+
+
+class _RunningHash:
+    """A hash, and how far it has come; whichever of two threads comes first may go on with it."""
+
+    def __init__(self, algorithm: str) -> None:
+        self._algorithm = algorithm
+        self._hash = hashing.new_hash(algorithm)
+        self._lock = threading.Lock()
+        self.prefix = Prefix()
+
+    def anew(self) -> _RunningHash:
+        """One that has taken nothing. A thread that is still at work changes only the old one."""
+        return _RunningHash(self._algorithm)
+
+    def in_hand(self, chunks: Iterable[Chunk]) -> None:
+        """Take what comes next of these chunks; nothing while somebody is reading back, who will read them too."""
+        if not self._lock.acquire(blocking=False):
+            return
+        try:
+            for chunk in sorted(chunks, key=attrgetter("offset")):
+                part = self.prefix.in_hand(chunk.offset, chunk.stop)
+                if part is not None:
+                    self._hash.update(memoryview(chunk.data)[part.start - chunk.offset :])
+                    self.prefix.advance(part)
+        finally:
+            self._lock.release()
+
+    def read_on(self, stop: int, read: Reader) -> None:
+        """Read back what is missing before `stop`, and take it."""
+        with self._lock:
+            for block in _blocks(read, self.prefix.hashed, stop):
+                self._hash.update(block)
+                self.prefix.advance(Part(self.prefix.hashed, self.prefix.hashed + len(block)))
+
+    def digest(self) -> bytes:
+        return self._hash.digest()
+
+
+def _blocks(read: Reader, start: int, stop: int) -> Iterator[bytes]:
+    while start < stop:
+        block = read(start, min(BLOCK, stop - start))
+        if not block:
+            raise OSError(errno.EIO, "the file is shorter than what was written")
+        yield block
+        start += len(block)
+
+
+def _joined(spans: Iterable[Held], most: int) -> list[Held]:
+    """The same bytes, neighbours as one where both have a CRC or neither has, up to `most` bytes."""
+    joined: list[Held] = []
+    for span in spans:
+        last = joined[-1] if joined else span
+        if last.stop != span.start or span.stop - last.start > most or _algorithm(last) != _algorithm(span):
+            joined.append(span)
+            continue
+        crc = span.crc
+        if last.crc is not None and crc is not None:
+            value = hashing.combine(crc.algorithm, last.crc.value, crc.value, span.stop - span.start)
+            crc = Crc(crc.algorithm, value)
+        joined[-1] = Held(last.start, span.stop, crc)
+    return joined
+
+
+def _algorithm(span: Held) -> str | None:
+    return None if span.crc is None else span.crc.algorithm
+
+
+def _sum(algorithm: str, spans: Iterable[Held]) -> int:
+    """The CRC of everything; the spans touch when they are in order."""
+    whole = _joined(sorted(spans, key=attrgetter("start")), MAX_SIZE)
+    return whole[0].crc.value if whole and whole[0].crc else 0

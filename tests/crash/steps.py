@@ -1,0 +1,127 @@
+"""Threads without chance: blocking calls on the loop itself, or in threads of which one goes on at a time."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
+from unittest import mock
+
+import anyio
+import anyio.to_thread
+
+T = TypeVar("T")
+
+
+class _Inline(ThreadPoolExecutor):
+    """Has done the work when it has taken it."""
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        done: Future[T] = Future()
+        try:
+            done.set_result(fn(*args, **kwargs))
+        except BaseException as error:  # noqa: BLE001  # it is for whoever waits
+            done.set_exception(error)
+        return done
+
+
+async def _at_once(call: Callable[..., T], *arguments: Any, **_: Any) -> T:
+    return call(*arguments)
+
+
+@contextlib.contextmanager
+def on_the_loop() -> Iterator[None]:
+    """What would run in a thread runs at once: quick, and the same each time."""
+    with mock.patch.object(anyio.to_thread, "run_sync", _at_once):
+        yield
+
+
+def new_loop() -> asyncio.AbstractEventLoop:
+    """A loop without threads, and without the checks that make it slow."""
+    loop = asyncio.new_event_loop()
+    loop.set_debug(False)
+    loop.set_default_executor(_Inline(1))
+    return loop
+
+
+class _Thread:
+    """One blocking call, which goes from one `pause` to the next when it is told to."""
+
+    def __init__(self, call: Callable[[], Any]) -> None:
+        self._arrived, self._told = threading.Semaphore(0), threading.Semaphore(0)
+        self._call, self._free = call, False
+        self.ended = False
+        self.outcome: Future[Any] = Future()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def start(self, local: threading.local) -> None:
+        """Run to the first pause, or the end."""
+        self._local = local
+        self._thread.start()
+        self._arrived.acquire()
+
+    def _run(self) -> None:
+        self._local.thread = self
+        try:
+            self.outcome.set_result(self._call())
+        except BaseException as error:  # noqa: BLE001  # it is for whoever waits
+            self.outcome.set_exception(error)
+        self.ended = True
+        self._arrived.release()
+
+    def pause(self) -> None:
+        if not self._free:
+            self._arrived.release()
+            self._told.acquire()
+
+    def go_on(self) -> None:
+        """Run to the next pause, or the end."""
+        self._told.release()
+        self._arrived.acquire()
+
+    def finish(self) -> None:
+        """Run to the end."""
+        if not self.ended:
+            self._free = True
+            self.go_on()
+        self._thread.join()
+
+
+class Steps:
+    """Runs blocking calls in threads, which take turns where they call `pause`; the seed says in which order."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
+        self._local = threading.local()
+
+    def pause(self) -> None:
+        """Others may go on here; does nothing outside of such a thread."""
+        thread: _Thread | None = getattr(self._local, "thread", None)
+        if thread is not None:
+            thread.pause()
+
+    @contextlib.contextmanager
+    def taken(self) -> Iterator[None]:
+        """What would run in a thread runs in one of these."""
+        with mock.patch.object(anyio.to_thread, "run_sync", self._run_sync):
+            yield
+
+    async def _run_sync(
+        self, call: Callable[..., T], *arguments: Any, limiter: anyio.CapacityLimiter | None = None, **_: Any
+    ) -> T:
+        async with contextlib.AsyncExitStack() as stack:
+            if limiter is not None:
+                await stack.enter_async_context(limiter)
+            thread = _Thread(lambda: call(*arguments))
+            stack.callback(thread.finish)
+            thread.start(self._local)
+            while not thread.ended:
+                for _turn in range(self._rng.randrange(4)):
+                    await asyncio.sleep(0)
+                thread.go_on()
+        result: T = thread.outcome.result()
+        return result
