@@ -11,7 +11,7 @@ from asyncdl.edge import hashing
 from asyncdl.edge.clock import Clock
 from asyncdl.edge.destination import existing_size, sum_of
 from asyncdl.edge.disk import Disk, OsDisk
-from asyncdl.edge.files import FileSink, PartFile
+from asyncdl.edge.files import BEAT, FileSink, PartFile
 from asyncdl.edge.refusals import exists
 from asyncdl.edge.transport import Transport
 from asyncdl.edge.waits import is_cancelled
@@ -103,7 +103,7 @@ class FileDownload:
 
     async def _run_into(self, sink: FileSink, reporter: Reporter) -> Result:
         job = self._job
-        self._writer = writer = Writer(sink, job.queue, job.write_batch, self._clock)
+        self._writer = writer = Writer(sink, job.queue, job.write_batch, self._clock, one_stream=lambda: job.sequential)
         try:
             await self._transfer(writer, reporter)
             size = self._final_size(writer)
@@ -126,15 +126,21 @@ class FileDownload:
         """Run all tasks to their end; the first thing that went wrong is raised, and alone."""
         try:
             async with asyncio.TaskGroup() as outer:
-                ticker = outer.create_task(reporter.run())
+                tickers = [outer.create_task(reporter.run()), outer.create_task(self._guard(self._beat()))]
                 await self._guard(self._bring(writer))
-                ticker.cancel()
+                for ticker in tickers:
+                    ticker.cancel()
         except BaseExceptionGroup as group:
             # Without a cause of ours it is GeneratorExit or the like.
             first = self._cause or _leaf(group)
         else:
             return
         raise first
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(BEAT)
+            await self._sink.beat()
 
     async def _bring(self, writer: Writer) -> None:
         """Fetch what is missing, and once more what turns out to be wrong."""

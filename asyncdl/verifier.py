@@ -10,33 +10,25 @@ Rule: a CRC is of the bytes as they came in, never of what the disk says about t
 from __future__ import annotations
 
 import asyncio
-import errno
-import threading
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from operator import attrgetter
 from typing import Final, Protocol, TypeVar
 
 from asyncdl.edge import hashing
 from asyncdl.edge.files import Reader
+from asyncdl.edge.sums import RunningHash, Sums, Window, blocks, joined
 from asyncdl.edge.threads import Worker
 from asyncdl.model import DIGEST_SIZES, Checksum, Chunk, Part
 from asyncdl.options import MIB
-from asyncdl.rules.checksums import COMBINABLE, Prefix
+from asyncdl.rules.checksums import COMBINABLE
 from asyncdl.rules.held import Crc, Held, Holdings
 from asyncdl.rules.parts import Coverage
-from asyncdl.rules.ranges import MAX_SIZE
 
 T = TypeVar("T")
 
 #: Bytes read back in one visit to the reading thread: a few milliseconds of hashing, so that others get their turn.
 PIECE: Final = 8 * MIB
-#: Bytes in one read.
-BLOCK: Final = MIB
-#: Spans beyond which neighbours are joined, and how long a joined one may be at first. What turns out to be damaged is
-#: fetched again by spans, so that they should stay short; and objects of many terabytes must not fill the memory.
-MOST_SPANS: Final = 4096
-JOINED: Final = 64 * MIB
 
 
 class Examine(Protocol):
@@ -59,10 +51,10 @@ class Verifier:
     def __init__(self, wanted: Checksum | None, examine: Examine, *, held: Sequence[Held] = ()) -> None:
         self._wanted, self._examine = wanted, examine
         self._worker = Worker(lambda: None)
-        self._window = _Window()
+        self._window = Window()
         self._ready = Holdings()  # for the next claim
-        self._sums = _Sums(held)
-        self._hash = None if wanted is None or wanted.algorithm in COMBINABLE else _RunningHash(wanted.algorithm)
+        self._sums = Sums(held)
+        self._hash = None if wanted is None or wanted.algorithm in COMBINABLE else RunningHash(wanted.algorithm)
         self._coverage = Coverage()
         self._background: asyncio.Task[None] | None = None
         self._paused = False
@@ -70,9 +62,9 @@ class Verifier:
 
     def _crc(self) -> str | None:
         """The CRC that is kept. Not on the event loop: it may have to load a library."""
-        if self._wanted is None or self._wanted.algorithm in COMBINABLE:
-            return self._wanted and self._wanted.algorithm
-        return hashing.best_crc()
+        if self._wanted is None:
+            return None
+        return self._wanted.algorithm if self._hash is None else hashing.best_crc()
 
     async def take(self, chunks: Sequence[Chunk]) -> None:
         """Add up chunks that have just come in. None of their bytes was taken before, or else it was forgotten since.
@@ -196,7 +188,9 @@ class Verifier:
         known = self._known(algorithm, size)
         gaps = list(Coverage(known).missing(size))
         read_back = [Held(*gap, Crc(algorithm, await self._crc_on_disk(algorithm, gap))) for gap in gaps]
-        return await self._worker.run(partial(_sum, algorithm, [*known, *read_back]))
+        spans = sorted([*known, *read_back], key=attrgetter("start"))
+        whole = await self._worker.run(partial(joined, spans))
+        return next((one.crc.value for one in whole if one.crc), 0)
 
     def _known(self, algorithm: str, size: int) -> list[Held]:
         self._close_window()
@@ -204,7 +198,7 @@ class Verifier:
 
     async def _crc_on_disk(self, algorithm: str, span: Part) -> int:
         def add(start: int, value: int, read: Reader) -> int:
-            for block in _blocks(read, start, min(start + PIECE, span.stop)):
+            for block in blocks(read, start, min(start + PIECE, span.stop)):
                 value = hashing.crc(algorithm, block, value)
             return value
 
@@ -239,127 +233,3 @@ class Verifier:
                 cancelled = error
         if cancelled is not None:
             raise cancelled
-
-
-class _Window:
-    """The spans taken since the last claim, each growing at its end: to go on with a CRC costs nothing."""
-
-    def __init__(self) -> None:
-        self._growing: dict[int, tuple[int, Crc | None]] = {}  # by where they end
-
-    def add(self, algorithm: str | None, chunk: Chunk) -> None:
-        """Take one chunk."""
-        if chunk.offset == chunk.stop:
-            return
-        start, crc = self._growing.pop(chunk.offset, (chunk.offset, None))
-        if algorithm is not None:
-            crc = Crc(algorithm, hashing.crc(algorithm, chunk.data, crc.value if crc else 0))
-        self._growing[chunk.stop] = start, crc
-
-    def close(self) -> list[Held]:
-        """The spans in order, neighbours as one; there are none afterwards."""
-        spans = sorted(
-            (Held(start, stop, crc) for stop, (start, crc) in self._growing.items()), key=attrgetter("start")
-        )
-        self._growing.clear()
-        return _joined(spans, MAX_SIZE)
-
-
-class _Sums:
-    """The CRCs of everything, by spans; not more of them than a few thousand where they touch."""
-
-    def __init__(self, held: Iterable[Held]) -> None:
-        self._holdings = Holdings(held)
-        self._joined, self._most = JOINED, MOST_SPANS
-
-    @property
-    def items(self) -> tuple[Held, ...]:
-        return self._holdings.items
-
-    def put(self, held: Held) -> None:
-        self._holdings.put(held)
-
-    def drop(self, start: int, stop: int) -> None:
-        self._holdings.drop(start, stop)
-
-    def shorten(self) -> None:
-        """Join neighbours if there are many spans."""
-        if len(self._holdings) <= self._most:
-            return
-        self._holdings = Holdings(_joined(self._holdings.items, self._joined))
-        if len(self._holdings) > self._most // 2:
-            self._joined = min(2 * self._joined, MAX_SIZE)
-        # Spans that do not touch stay as many as they are: not to be looked at again with each chunk.
-        self._most = max(MOST_SPANS, 2 * len(self._holdings))
-
-
-class _RunningHash:
-    """A hash, and how far it has come; whichever of two threads comes first may go on with it."""
-
-    def __init__(self, algorithm: str) -> None:
-        self._algorithm = algorithm
-        self._hash = hashing.new_hash(algorithm)
-        self._lock = threading.Lock()
-        self.prefix = Prefix()
-
-    def anew(self) -> _RunningHash:
-        """One that has taken nothing. A thread that is still at work changes only the old one."""
-        return _RunningHash(self._algorithm)
-
-    def in_hand(self, chunks: Iterable[Chunk]) -> None:
-        """Take what comes next of these chunks; nothing while somebody is reading back, who will read them too."""
-        if not self._lock.acquire(blocking=False):
-            return
-        try:
-            for chunk in sorted(chunks, key=attrgetter("offset")):
-                part = self.prefix.in_hand(chunk.offset, chunk.stop)
-                if part is not None:
-                    self._hash.update(memoryview(chunk.data)[part.start - chunk.offset :])
-                    self.prefix.advance(part)
-        finally:
-            self._lock.release()
-
-    def read_on(self, stop: int, read: Reader) -> None:
-        """Read back what is missing before `stop`, and take it."""
-        with self._lock:
-            for block in _blocks(read, self.prefix.hashed, stop):
-                self._hash.update(block)
-                self.prefix.advance(Part(self.prefix.hashed, self.prefix.hashed + len(block)))
-
-    def digest(self) -> bytes:
-        return self._hash.digest()
-
-
-def _blocks(read: Reader, start: int, stop: int) -> Iterator[bytes]:
-    while start < stop:
-        block = read(start, min(BLOCK, stop - start))
-        if not block:
-            raise OSError(errno.EIO, "the file is shorter than what was written")
-        yield block
-        start += len(block)
-
-
-def _joined(spans: Iterable[Held], most: int) -> list[Held]:
-    """The same bytes, neighbours as one where both have a CRC or neither has, up to `most` bytes."""
-    joined: list[Held] = []
-    for span in spans:
-        last = joined[-1] if joined else span
-        if last.stop != span.start or span.stop - last.start > most or _algorithm(last) != _algorithm(span):
-            joined.append(span)
-            continue
-        crc = span.crc
-        if last.crc is not None and crc is not None:
-            value = hashing.combine(crc.algorithm, last.crc.value, crc.value, span.stop - span.start)
-            crc = Crc(crc.algorithm, value)
-        joined[-1] = Held(last.start, span.stop, crc)
-    return joined
-
-
-def _algorithm(span: Held) -> str | None:
-    return None if span.crc is None else span.crc.algorithm
-
-
-def _sum(algorithm: str, spans: Iterable[Held]) -> int:
-    """The CRC of everything; the spans touch when they are in order."""
-    whole = _joined(sorted(spans, key=attrgetter("start")), MAX_SIZE)
-    return whole[0].crc.value if whole and whole[0].crc else 0

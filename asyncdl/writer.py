@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from asyncdl.edge.clock import Clock
-from asyncdl.edge.files import BEAT, FileSink
+from asyncdl.edge.files import FileSink
 from asyncdl.model import Chunk, Part
 from asyncdl.options import MIB
-from asyncdl.rules.checksums import joined
 from asyncdl.rules.held import Held, Holdings
 from asyncdl.rules.parts import Coverage
+from asyncdl.rules.ranges import MAX_SIZE
 from asyncdl.verifier import Verifier
 
 #: Bytes after which a flush begins. While one runs, as many again may be written: what a crash costs is at most twice
@@ -39,6 +39,7 @@ class Writer:
 
     Args:
         batch: most chunks taken to the disk in one go.
+        one_stream: whether one response brings everything now: then all that follows a byte which comes again does too.
     """
 
     coverage: Coverage
@@ -46,14 +47,22 @@ class Writer:
     resumed: int
     verifier: Verifier
 
-    def __init__(self, sink: FileSink, queue: asyncio.Queue[Chunk | None], batch: int, clock: Clock) -> None:
+    def __init__(
+        self,
+        sink: FileSink,
+        queue: asyncio.Queue[Chunk | None],
+        batch: int,
+        clock: Clock,
+        *,
+        one_stream: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._sink, self._queue, self._batch, self._clock = sink, queue, batch, clock
+        self._one_stream = one_stream
         self.coverage, self._ever = Coverage(), Coverage()
         self.written = self.resumed = 0
         self.verifier = Verifier(None, sink.examine)
-        self._pending = Holdings()  # written, and not claimed yet
         self._unclaimed = 0
-        self._oldest = self._beaten = clock.monotonic()
+        self._oldest = clock.monotonic()
         self._flushing: asyncio.Task[None] | None = None
 
     def begin(self, verifier: Verifier, keep: Sequence[Held]) -> None:
@@ -87,22 +96,19 @@ class Writer:
             ended = self._take(await self._next(group), chunks)
             while not ended and len(chunks) < self._batch and not self._queue.empty():
                 ended = self._take(self._queue.get_nowait(), chunks)
-            if chunks:
-                await self._write(chunks)
+            for batch in _without_repetition(chunks):
+                await self._write(batch)
             await self._flush_if_due(group)
         if self._flushing:
             await self._flushing
-        await self._flush()
+        await self._flush(self.verifier.claims())
 
     async def _next(self, group: asyncio.TaskGroup) -> Chunk | None:
         while self._queue.empty():
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(min(BEAT, FLUSH_SECONDS)):
+                async with asyncio.timeout(FLUSH_SECONDS):
                     return await self._queue.get()
             await self._flush_if_due(group)
-            if self._clock.monotonic() - self._beaten >= BEAT:
-                self._beaten = self._clock.monotonic()
-                await self._sink.beat()
         return self._queue.get_nowait()
 
     @staticmethod
@@ -113,17 +119,15 @@ class Writer:
         return False
 
     async def _write(self, chunks: list[Chunk]) -> None:
-        again = [chunk for chunk in chunks if self.coverage.has_some(chunk.offset, chunk.stop)]
+        again = [Part(chunk.offset, chunk.stop) for chunk in chunks if self.coverage.has_some(chunk.offset, chunk.stop)]
         if again:
-            # A stream that cannot be taken up in the middle began again: all that follows comes again too.
-            await self.forget([Part(min(chunk.offset for chunk in again), self.coverage.stop)])
+            # Once for all of a stream that began again, not once for each chunk of it.
+            await self.forget([Part(min(again).start, self.coverage.stop)] if self._one_stream() else again)
         if not self._unclaimed:
             self._oldest = self._clock.monotonic()
         async with asyncio.TaskGroup() as both:
             both.create_task(self._sink.write(chunks))
             both.create_task(self.verifier.take(chunks))
-        for held in self.verifier.claims():
-            self._pending.put(held)
         for chunk in chunks:
             self.written += self._ever.add(chunk.offset, chunk.stop)
             self._unclaimed += self.coverage.add(chunk.offset, chunk.stop)
@@ -136,7 +140,6 @@ class Writer:
             await self._flushing
         for span in spans:
             self.coverage.remove(*span)
-            self._pending.drop(*span)
         await self._sink.forget(spans)
         await self.verifier.forget(spans)
 
@@ -148,17 +151,33 @@ class Writer:
         if self._flushing or not self._unclaimed:
             return
         if much or self._clock.monotonic() - self._oldest >= FLUSH_SECONDS:
-            self._flushing = group.create_task(self._flush())
+            # All that has been taken is written: only this task writes, and it is here.
+            held, self._unclaimed = self.verifier.claims(), 0
+            self._flushing = group.create_task(self._flush(held))
 
-    async def _flush(self) -> None:
-        """Claim what has been written up to now."""
-        held, self._pending, self._unclaimed = joined(self._pending.items), Holdings(), 0
+    async def _flush(self, held: Sequence[Held]) -> None:
         if held:
             await self._sink.commit(held)
-            self._beaten = self._clock.monotonic()
 
     async def settle(self) -> None:
         """After a download that ended early: claim what there is, if that does not take long. Raises nothing."""
+        written = Holdings(self.verifier.claims())
+        for gap in self.coverage.missing(MAX_SIZE):
+            written.drop(*gap)
         with contextlib.suppress(OSError, TimeoutError):
             async with asyncio.timeout(_LAST_FLUSH):
-                await self._flush()
+                await self._flush(written.items)
+
+
+def _without_repetition(chunks: Sequence[Chunk]) -> Iterator[list[Chunk]]:
+    """The same chunks in the same order, in batches that have no byte twice."""
+    batch: list[Chunk] = []
+    spans = Coverage()
+    for chunk in chunks:
+        if spans.has_some(chunk.offset, chunk.stop):
+            yield batch
+            batch, spans = [], Coverage()
+        batch.append(chunk)
+        spans.add(chunk.offset, chunk.stop)
+    if batch:
+        yield batch

@@ -164,7 +164,7 @@ class PartFile:
             self._start_over()
         status = self._disk.fstat(self._descriptor)
         head = replace(head, inode=status.st_ino or None, device=status.st_dev)
-        self._worth_keeping = True
+        self._worth_keeping = bool(keep)
         self._journal.begin(State(head=head, owner="new", held=keep))
         if self._mode is None:
             self._mode = self._journal.mode
@@ -275,8 +275,8 @@ class PartFile:
         if self._journal.begun:
             self._journal.check_owner()
         ours = disk.fstat(self._descriptor)
+        self._worth_keeping = True
         if not disk.renames_open_files:
-            self._worth_keeping = True
             self._let_go()
         # Under a name that no other download takes for its own, it stays what it was when it was looked at.
         disk.replace(names.part, names.done)
@@ -308,11 +308,13 @@ class PartFile:
                 self._disk.close(opened.descriptor)
 
     def _release(self) -> None:
+        clears = not self._worth_keeping
         with contextlib.suppress(OSError):
+            if clears and self._journal.begun:
+                self._journal.remove()
             self._journal.close()
         if self._opened is None:
             return
-        clears = not self._worth_keeping
         with contextlib.suppress(OSError):
             if clears and self._disk.renames_open_files and is_named(self._disk, self._descriptor, self._names.part):
                 self._disk.unlink(self._names.part)

@@ -6,12 +6,11 @@ Rule: a CRC of neighbours follows from theirs, so no order matters to it; a hash
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final
 
 from asyncdl.model import Part
-from asyncdl.rules.held import Crc, Held
 from asyncdl.rules.parts import Coverage
 
 #: The polynomials of the CRCs that combine, as (bits, coefficients with that of x^0 in the highest bit); the leading
@@ -88,25 +87,6 @@ def _multiply(algorithm: str, first: int, second: int) -> int:
         first <<= 1
         second = second >> 1 ^ polynomial if second & 1 else second >> 1
     return product
-
-
-def joined(items: Iterable[Held]) -> tuple[Held, ...]:
-    """The same ranges, those that touch as one where that loses no checksum. `items` are disjoint and in order."""
-    result: list[Held] = []
-    for item in items:
-        last = result[-1] if result else None
-        if last is None or last.stop != item.start or _kind(last) != _kind(item):
-            result.append(item)
-        elif last.crc is None or item.crc is None:
-            result[-1] = Held(last.start, item.stop)
-        else:
-            value = combine(item.crc.algorithm, last.crc.value, item.crc.value, item.stop - item.start)
-            result[-1] = Held(last.start, item.stop, Crc(item.crc.algorithm, value))
-    return tuple(result)
-
-
-def _kind(held: Held) -> str | None:
-    return None if held.crc is None else held.crc.algorithm
 
 
 class PartSums:

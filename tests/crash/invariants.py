@@ -94,7 +94,11 @@ def _fits(held: Held, data: bytes) -> bool:
 
 def version_of(versions: tuple[Object, ...], head: Head) -> Object:
     """The one that a journal speaks of."""
-    return next(version for version in versions if version.etag == head.etag)
+    return next(
+        version
+        for version in versions
+        if (version.etag == head.etag if head.etag else head.size in {None, len(version.data)})
+    )
 
 
 def wrong_later(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+import logging
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -67,11 +68,12 @@ class Fetch:
 
 @contextlib.contextmanager
 def small_windows(flush: int) -> Iterator[None]:
-    """The writer claims after so many bytes; whoever begins gets a token of the same length, and another one."""
+    """The writer claims after so many bytes, waits for nobody, and tells nobody what it finds."""
     with (
         mock.patch("asyncdl.writer.FLUSH_BYTES", flush),
         mock.patch.object(journal_file, "new_owner", lambda: f"{next(_tokens):016x}"),
         mock.patch.object(files, "_MISSED_BEATS", 0),
+        mock.patch.object(logging.getLogger("asyncdl"), "disabled", new=True),
     ):
         yield
 

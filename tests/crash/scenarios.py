@@ -119,7 +119,7 @@ def _length(scenario: Scenario, image: Image, fetch: Fetch, seed: int) -> int:
 
 def _one(name: str, fetch: Fetch, *, runs: int = 1, **changes: object) -> Scenario:
     """One object, and after the crash another number of connections, and other parts."""
-    wider = replace(fetch, connections=2, part_size=16_384, piece=16_384, flush=1 << 20)
+    wider = replace(fetch, connections=2, part_size=16_384, piece=16_384, flush=16_384)
     narrower = replace(fetch, connections=4, part_size=5_000, piece=10_000, queue_depth=8)
     return Scenario(name=name, runs=(fetch,) * runs, then=(wider, narrower), **changes)  # type: ignore[arg-type]
 
@@ -127,7 +127,7 @@ def _one(name: str, fetch: Fetch, *, runs: int = 1, **changes: object) -> Scenar
 _FIRST = Fetch(object=FIRST)
 _NAMELESS = Fetch(object=NAMELESS)
 _REPLACING = Fetch(object=FIRST, if_exists="replace")
-_LATER = replace(_REPLACING, object=THIRD, flush=1 << 20, piece=16_384)
+_LATER = replace(_REPLACING, object=THIRD, piece=16_384)
 
 SCENARIOS = {
     scenario.name: scenario
@@ -144,7 +144,7 @@ SCENARIOS = {
         _one("replacing", _REPLACING, old=OLD),
         _one("replacing, resumed", _REPLACING, old=OLD, runs=2),
         _one("sequential", Fetch(object=STREAM), runs=2),
-        _one("sequential, of unknown length", Fetch(object=ENDLESS, flush=16_384), runs=2),
+        _one("sequential, of unknown length", Fetch(object=ENDLESS, flush=16_384, if_exists="replace"), runs=2),
         _one("unproven, with a checksum", replace(_NAMELESS, checksum=SHA256), runs=2),
         _one("unproven, on request", replace(_NAMELESS, resume_unproven=True), runs=2),
         _one("unproven", _NAMELESS, runs=2),
@@ -153,13 +153,13 @@ SCENARIOS = {
         Scenario(
             name="changed, begun anew",
             runs=(_FIRST, Fetch(object=SECOND)),
-            then=(replace(_FIRST, object=SECOND, flush=1 << 20),),
+            then=(replace(_FIRST, object=SECOND, part_size=4096),),
         ),
         Scenario(name="changed after the crash", runs=(_REPLACING,), then=(_LATER,)),
         Scenario(
             name="changed twice",
             runs=(_REPLACING, replace(_REPLACING, object=SECOND)),
-            then=(_LATER, replace(_REPLACING, flush=1 << 20)),
+            then=(_LATER, _REPLACING),
             old=replace(OLD, mode=MODE),
         ),
     )

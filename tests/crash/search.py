@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tests.crash import steps
 from tests.crash.invariants import Expected, violations, wrong_later, wrong_now
-from tests.crash.rig import loop, small_windows
+from tests.crash.rig import DEST, loop, small_windows
 from tests.crash.scenarios import Recorded, Scenario, play
 from tests.crash.simdisk import SimDisk
 from tests.crash.states import State, enumerate_states
@@ -17,6 +17,8 @@ from tests.crash.states import State, enumerate_states
 _PER_TRACE = 500
 #: Crashes of the download after the crash that are tried for one state.
 _PER_RECOVERY = 40
+#: States of one trace whose recovery crashes.
+_RECOVERIES = 10
 
 
 @dataclass(slots=True)
@@ -74,25 +76,15 @@ def search_recovery(scenario: Scenario, states: int, *, seed: int = 0, enough: i
     report = Report()
     with loop() as runner, small_windows(8192), steps.on_the_loop():
         while report.states < states and len(report.wrong) < enough:
-            played = play(scenario, seed)
-            for number, state in enumerate(_drawn(played, seed, 5 * _PER_RECOVERY)[:: 10]):
+            for number, state in enumerate(_drawn(play(scenario, seed), seed, _RECOVERIES)):
                 expected = scenario.expected[number % len(scenario.expected)]
                 disk = SimDisk(state.image)
-                first = list(wrong_later(expected, state.image, disk, runner))
-                report.add(state, first)
+                report.add(state, wrong_later(expected, state.image, disk, runner))
+                then = replace(expected, new=expected.then.object, old=state.image.at(str(DEST)))
                 again = list(enumerate_states(disk.trace, state.image, seed=seed, drawn=5))
                 for later in random.Random(seed).sample(again, min(_PER_RECOVERY, len(again))):
-                    then = _after_recovery(scenario, expected, state)
-                    report.add(later, violations(then, later, runner))
+                    if report.states < states:
+                        report.add(later, violations(then, later, runner))
             report.traces += 1
             seed += 1
     return report
-
-
-def _after_recovery(scenario: Scenario, expected: Expected, state: State) -> Expected:
-    """What the disk is judged by when the second download crashed."""
-    from dataclasses import replace
-
-    from tests.crash.rig import DEST
-
-    return replace(expected, new=expected.then.object, old=state.image.at(str(DEST)))
