@@ -9,7 +9,7 @@ from typing import Any
 
 from asyncdl.edge import hashing
 from asyncdl.edge.clock import Clock
-from asyncdl.edge.destination import existing_size, sum_of
+from asyncdl.edge.destination import existing_size, sum_of, sweep
 from asyncdl.edge.disk import Disk, OsDisk
 from asyncdl.edge.files import BEAT, FileSink, PartFile
 from asyncdl.edge.refusals import exists
@@ -24,8 +24,9 @@ from asyncdl.progress import Reporter
 from asyncdl.refresher import UrlRefresher
 from asyncdl.rules.head import Head
 from asyncdl.rules.held import Held, Holdings
-from asyncdl.rules.identity import Different, Unproven, same_object
+from asyncdl.rules.identity import kept
 from asyncdl.rules.parts import Claim, Coverage, Planner, choose_part_size
+from asyncdl.rules.promises import to_verify
 from asyncdl.verifier import Verifier
 from asyncdl.writer import Writer
 
@@ -80,8 +81,9 @@ class FileDownload:
         self._known = asyncio.Event()
         self._existing: int | None = None
         self._skipped = False
-        self._unproven = False
+        self._proven = True
         self._wanted = request.checksum
+        self._pinned = None if request.checksum is None else str(request.checksum)
         self._cause: Exception | None = None
         self._sink: FileSink
         self._group: asyncio.TaskGroup
@@ -224,17 +226,15 @@ class FileDownload:
 
     async def _begin(self, remote: RemoteObject, claim: Claim, promises: tuple[Checksum, ...]) -> None:
         """The first response that was accepted."""
-        self._want(promises)
+        self._wanted = to_verify(self._request.checksum, promises, hashing.available)
         if remote.size is not None and self._is_there(remote.size):
             raise _AlreadyThereError
         if remote.size is None and self._existing is not None:
             raise exists(self._request.dest, "it is there, and the server does not say its size")
         job, writer = self._job, self._writer
         assert writer is not None  # noqa: S101  # made before the first request
-        keep = self._kept(remote, claim)
-        checksum = self._request.checksum
-        head = Head.of(remote, checksum=str(checksum) if checksum else None, declared_size=self._request.size)
-        await self._sink.begin(head, keep)
+        keep = self._keep(remote, claim)
+        await self._sink.begin(Head.of(remote, checksum=self._pinned, declared_size=self._request.size), keep)
         writer.begin(Verifier(self._wanted, self._sink.examine, held=keep), keep)
         if remote.size is not None and job.scheduler.planner is None:
             # What the first claim does not bring is for the planner; nothing is where one connection brings it all.
@@ -246,33 +246,23 @@ class FileDownload:
         job.begun.set()
         self._known.set()
 
-    def _want(self, promises: tuple[Checksum, ...]) -> None:
-        """Choose what will be verified: what the caller pinned, or the strongest promise that can be."""
-        pinned = self._request.checksum
-        for promise in promises:
-            if pinned and pinned.algorithm == promise.algorithm and pinned != promise:
-                raise IntegrityError(
-                    f"the checksum of the object is {promise}, says the server, and not the {pinned} given"
-                )
-        computable = (promise for promise in promises if hashing.available(promise.algorithm))
-        self._wanted = pinned or next(computable, None)
-
-    def _kept(self, remote: RemoteObject, claim: Claim) -> tuple[Held, ...]:
-        """What of an earlier download is believed, without what the first response brings anyway."""
+    def _keep(self, remote: RemoteObject, claim: Claim) -> tuple[Held, ...]:
+        """What of an earlier download is gone on with, without what the first response brings anyway."""
         prior = self._sink.prior
         if prior is None or self._job.sequential:
             return ()
-        checksum = self._request.checksum
-        verdict = same_object(
-            prior.head, remote, checksum=str(checksum) if checksum else None, declared_size=self._request.size
+        found = kept(
+            prior,
+            remote,
+            checksum=self._pinned,
+            declared_size=self._request.size,
+            verified=self._wanted is not None,
+            trusting=self._options.resume_unproven,
         )
-        self._unproven = isinstance(verdict, Unproven)
-        if isinstance(verdict, Different) or (
-            self._unproven and not self._wanted and not self._options.resume_unproven
-        ):
-            _logger.warning("begun anew, without the %d bytes that were there: %s", _length(prior.spans), verdict.why)
-            return ()
-        held = Holdings(prior.held)
+        self._proven = found.proven
+        if not found.held and prior.held:
+            _logger.warning("begun anew, without the %d bytes that were there: %s", _length(prior.spans), found.why)
+        held = Holdings(found.held)
         held.drop(claim.start, claim.position + 1 if claim.stop is None else claim.stop)
         return held.items
 
@@ -303,9 +293,9 @@ class FileDownload:
         if actual == self._wanted:
             return []
         wrong = await writer.verifier.damaged(size)
-        if not wrong and self._unproven and writer.resumed:
-            wrong = [Part(0, size)]  # what was kept, on no proof, was of another object
-            self._unproven = False
+        if not wrong and not self._proven:
+            wrong = [Part(0, size)]  # what was kept was of another object
+            self._proven = True
         if wrong:
             return wrong
         await writer.forget([Part(0, size)])
@@ -326,6 +316,7 @@ class FileDownload:
         wanted = self._wanted
         if wanted is not None and wanted != await sum_of(self._request.dest, wanted.algorithm, self._disk):
             raise exists(self._request.dest, f"it has the object's size, but not its {wanted.algorithm}")
+        await sweep(self._request.dest, self._disk)
         self._skipped = True
         return self._result(Outcome.SKIPPED, size)
 

@@ -60,6 +60,16 @@ class Verifier:
         self._paused = False
         self._fault: Exception | None = None
 
+    @property
+    def hashes(self) -> bool:
+        """Whether adding up takes about as long as writing."""
+        return self._hash is not None
+
+    @property
+    def reads_from(self) -> int | None:
+        """The bytes from this one on may be read back; None where none will be, unless something is wrong."""
+        return None if self._hash is None else self._hash.prefix.hashed
+
     def _crc(self) -> str | None:
         """The CRC that is kept. Not on the event loop: it may have to load a library."""
         if self._wanted is None:

@@ -24,6 +24,8 @@ from asyncdl.verifier import Verifier
 FLUSH_BYTES: Final = 32 * MIB
 #: Seconds after which a flush begins, however little there is.
 FLUSH_SECONDS: Final = 5.0
+#: Written bytes from which on memory is left to others: a file this large is not read again from there soon.
+_LARGE: Final = 1024 * MIB
 #: Seconds that a download which ends early has left to claim what it has.
 _LAST_FLUSH: Final = 1.0
 
@@ -63,6 +65,7 @@ class Writer:
         self.verifier = Verifier(None, sink.examine)
         self._unclaimed = 0
         self._oldest = clock.monotonic()
+        self._cached: list[Part] = []  # durable, and yet to be read by the verifier
         self._flushing: asyncio.Task[None] | None = None
 
     def begin(self, verifier: Verifier, keep: Sequence[Held]) -> None:
@@ -125,9 +128,12 @@ class Writer:
             await self.forget([Part(min(again).start, self.coverage.stop)] if self._one_stream() else again)
         if not self._unclaimed:
             self._oldest = self._clock.monotonic()
-        async with asyncio.TaskGroup() as both:
-            both.create_task(self._sink.write(chunks))
-            both.create_task(self.verifier.take(chunks))
+        if self.verifier.hashes:
+            async with asyncio.TaskGroup() as both:
+                both.create_task(self._sink.write(chunks))
+                both.create_task(self.verifier.take(chunks))
+        else:  # a thread's turn would take longer than the sums
+            await self._sink.write(chunks, self.verifier.summing(chunks))
         for chunk in chunks:
             self.written += self._ever.add(chunk.offset, chunk.stop)
             self._unclaimed += self.coverage.add(chunk.offset, chunk.stop)
@@ -158,6 +164,12 @@ class Writer:
     async def _flush(self, held: Sequence[Held]) -> None:
         if held:
             await self._sink.commit(held)
+        if self.written >= _LARGE:
+            needed = self.verifier.reads_from
+            self._cached += [Part(span.start, span.stop) for span in held]
+            unneeded = [span for span in self._cached if needed is None or span.stop <= needed]
+            self._cached = [span for span in self._cached if needed is not None and span.stop > needed]
+            await self._sink.drop_cache(unneeded)
 
     async def settle(self) -> None:
         """After a download that ended early: claim what there is, if that does not take long. Raises nothing."""

@@ -9,14 +9,13 @@ from pathlib import Path
 
 import aiofiles.os
 
-from asyncdl.edge import hashing
+from asyncdl.edge import hashing, opening
 from asyncdl.edge.disk import Disk
 from asyncdl.edge.refusals import exists, no_path, refuse_odd, storage_error
 from asyncdl.edge.threads import Worker
 from asyncdl.errors import StorageError
 from asyncdl.model import DIGEST_SIZES, Checksum, IfExists
 from asyncdl.rules.checksums import COMBINABLE
-
 
 #: Bytes read and added up in one go; a cancellation waits for no more.
 _BLOCK = 8 * 1024 * 1024
@@ -87,3 +86,8 @@ async def sum_of(dest: Path, algorithm: str, disk: Disk) -> Checksum:
         await worker.aclose()
     digest = value.to_bytes(DIGEST_SIZES[algorithm], "big") if hashed is None else hashed.digest()
     return Checksum(algorithm, digest)
+
+
+async def sweep(dest: Path, disk: Disk) -> None:
+    """Remove what a download that is complete may have left. Raises nothing."""
+    await aiofiles.os.wrap(opening.sweep)(disk, dest)

@@ -54,11 +54,14 @@ class FileSink(Protocol):
     async def reserve(self, size: int, *, preallocate: bool = True, check_space: bool = True) -> None:
         """Take `size` bytes on the disk, where that can be done without writing them."""
 
-    async def write(self, chunks: Sequence[Chunk]) -> None:
-        """Write every chunk at its offset, completely."""
+    async def write(self, chunks: Sequence[Chunk], then: Callable[[], object] = bool) -> None:
+        """Write every chunk at its offset, completely; `then` is called in the same thread."""
 
     async def commit(self, held: Sequence[Held]) -> None:
         """Make everything written before this call durable, and then claim `held`, which is some of it."""
+
+    async def drop_cache(self, spans: Sequence[Part]) -> None:
+        """Memory need not keep these durable bytes: nobody will read them soon."""
 
     async def forget(self, spans: Sequence[Part]) -> None:
         """Claim nothing of `spans` any more, durably: they will be written anew."""
@@ -95,7 +98,7 @@ class PartFile:
     async def create(
         cls, dest: Path, *, if_exists: IfExists, resume: bool = False, disk: Disk | None = None
     ) -> PartFile:
-        """Open and lock the `.part` beside `dest` that an earlier download left, if it can be gone on with, or a new one.
+        """Open and lock the `.part` that an earlier download left, if it can be gone on with, or a new one.
 
         Raises:
             DestinationBusyError: a living download holds it.
@@ -205,9 +208,13 @@ class PartFile:
 
         await self._call("reserve space for", reserve)
 
-    async def write(self, chunks: Sequence[Chunk]) -> None:
+    async def write(self, chunks: Sequence[Chunk], then: Callable[[], object] = bool) -> None:
+        def write() -> None:
+            write_all(self._disk, self._descriptor, chunks)
+            then()
+
         self._worth_keeping = True
-        await self._call("write", lambda: write_all(self._disk, self._descriptor, chunks))
+        await self._call("write", write)
 
     async def commit(self, held: Sequence[Held]) -> None:
         """As the protocol says.
@@ -241,9 +248,13 @@ class PartFile:
 
         return await self._call("read", lambda: call(read), lane="read")
 
-    async def forget_cached(self, start: int, stop: int) -> None:
-        """Durable bytes that nobody will read soon need not stay in memory."""
-        await self._call("flush", lambda: self._disk.drop_cache(self._descriptor, start, stop), lane="sync")
+    async def drop_cache(self, spans: Sequence[Part]) -> None:
+        def drop() -> None:
+            for span in spans:
+                self._disk.drop_cache(self._descriptor, span.start, span.stop)
+
+        if spans:
+            await self._call("flush", drop, lane="sync")
 
     async def publish(self, size: int) -> None:
         """Truncate to `size`, set the final mode, fsync, rename over the destination, fsync the directory.

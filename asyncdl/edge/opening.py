@@ -18,7 +18,7 @@ from pathlib import Path
 from asyncdl.edge import journal_file
 from asyncdl.edge.disk import Disk, is_named
 from asyncdl.edge.refusals import busy
-from asyncdl.errors import StorageError
+from asyncdl.errors import JournalError, StorageError
 from asyncdl.rules.identity import Match, same_file
 from asyncdl.rules.journal import State
 
@@ -213,3 +213,12 @@ def let_go(disk: Disk, held: tuple[int, int]) -> None:
     """The file is no longer held."""
     with _holding:
         disk.holders.discard(held)
+
+
+def sweep(disk: Disk, dest: Path) -> None:
+    """Remove the journal of a download that is complete: power may have failed before its name was gone for good."""
+    names = Names.of(dest)
+    with contextlib.suppress(OSError, JournalError):
+        found = [disk.status(path) for path in (names.part, names.done)]
+        if found == [None, None] and journal_file.load(disk, names.journal) is not None:
+            disk.unlink(names.journal)

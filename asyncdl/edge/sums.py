@@ -72,11 +72,12 @@ class Sums:
         """Join neighbours if there are many spans."""
         if len(self._holdings) <= self._most:
             return
-        self._holdings = Holdings(joined(self._holdings.items, self._joined))
-        if len(self._holdings) > self._most // 2:
-            self._joined = min(2 * self._joined, MAX_SIZE)
-        # Spans that do not touch stay as many as they are: not to be looked at again with each chunk.
-        self._most = max(MOST_SPANS, 2 * len(self._holdings))
+        spans = joined(self._holdings.items, self._joined)
+        while len(spans) > MOST_SPANS // 2 and len(fewer := joined(spans, 2 * self._joined)) < len(spans):
+            spans, self._joined = fewer, 2 * self._joined
+        self._holdings = Holdings(spans)
+        # Spans that do not touch stay as many as they are: not to be gone through again with each chunk.
+        self._most = max(MOST_SPANS, 2 * len(spans))
 
 
 class RunningHash:

@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 from asyncdl.model import RemoteObject
 from asyncdl.rules.head import Head
+from asyncdl.rules.held import Held
 from asyncdl.rules.journal import State
 
 
@@ -81,6 +82,50 @@ def _same_version(head: Head, remote: RemoteObject) -> Verdict:
     if head.etag:
         return Unproven("the server no longer sends the strong entity tag that the object had")
     return Unproven("no strong entity tag says which version of the object was begun")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """What of an earlier download is gone on with.
+
+    Attributes:
+        held: its durable ranges; none if all begins anew.
+        proven: whether `held` is certainly of the object. If not, a checksum has to be verified first,
+            or the caller took the risk.
+        why: in words.
+    """
+
+    held: tuple[Held, ...] = ()
+    proven: bool = True
+    why: str
+
+
+def kept(
+    prior: State,
+    remote: RemoteObject,
+    *,
+    checksum: str | None = None,
+    declared_size: int | None = None,
+    verified: bool = False,
+    trusting: bool = False,
+) -> Kept:
+    """What to keep of what `prior` says, when the first response is of `remote`.
+
+    Args:
+        prior: an earlier download, whose partial file is there.
+        remote: the object now.
+        checksum: what the caller pins, written as in `Head.checksum`.
+        declared_size: bytes that the caller declares.
+        verified: whether the file will be verified in the end by a checksum, pinned or promised.
+        trusting: whether the caller keeps also what nothing proves.
+    """
+    verdict = same_object(prior.head, remote, checksum=checksum, declared_size=declared_size)
+    beyond = remote.size is not None and prior.held and prior.held[-1].stop > remote.size
+    if isinstance(verdict, Match) and not beyond:
+        return Kept(held=prior.held, why=verdict.why)
+    if isinstance(verdict, Unproven) and not beyond and (verified or trusting):
+        return Kept(held=prior.held, proven=False, why=verdict.why)
+    return Kept(why="more was there than the object has" if beyond else verdict.why)
 
 
 def same_file(state: State, *, inode: int | None, length: int) -> Match | Different:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import base64
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from typing import Final
 
+from asyncdl.errors import IntegrityError
 from asyncdl.model import DIGEST_SIZES, Checksum, Headers
 
 #: Names of algorithms in Repr-Digest and Content-Digest (RFC 9530 section 5, IANA "Hash Algorithms for HTTP Digest
@@ -56,6 +57,20 @@ def promised(headers: Headers, *, whole: bool) -> tuple[Checksum, ...]:
     for checksum in sources:
         values[checksum.algorithm].add(checksum)
     return tuple(values[algorithm].pop() for algorithm in DIGEST_SIZES if len(values[algorithm]) == 1)
+
+
+def to_verify(
+    pinned: Checksum | None, promises: Sequence[Checksum], computable: Callable[[str], bool]
+) -> Checksum | None:
+    """What the file has to have: what the caller pinned, or else the first promise whose algorithm is computable here.
+
+    Raises:
+        IntegrityError: a promise contradicts what the caller pinned.
+    """
+    for promise in promises:
+        if pinned is not None and pinned.algorithm == promise.algorithm and pinned != promise:
+            raise IntegrityError(f"the server says that the object has {promise}, and not the {pinned} asked for")
+    return pinned or next((promise for promise in promises if computable(promise.algorithm)), None)
 
 
 def _amazon(headers: Headers) -> Iterator[Checksum]:

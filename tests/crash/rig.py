@@ -26,7 +26,6 @@ from tests.support.clock import ManualClock
 DEST = FOLDER / "file"
 KIB = 1024
 _URL = "https://bucket.example/file"
-_tokens = itertools.count()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +35,8 @@ class Fetch:
     Attributes:
         flush: bytes after which the writer claims.
         piece: bytes that come at a time.
+        breaks: number, from 0, of the piece before which the connection breaks, once; None for none.
+        beats: whether it shows that it lives as often as it can.
     """
 
     object: Object
@@ -50,6 +51,9 @@ class Fetch:
     preallocate: bool = True
     resume: bool = True
     resume_unproven: bool = False
+    check_space: bool = True
+    breaks: int | None = None
+    beats: bool = False
 
     @property
     def options(self) -> Options:
@@ -62,16 +66,23 @@ class Fetch:
             preallocate=self.preallocate,
             resume=self.resume,
             resume_unproven=self.resume_unproven,
+            check_space=self.check_space,
             use_environment=False,
         )
 
 
 @contextlib.contextmanager
-def small_windows(flush: int) -> Iterator[None]:
-    """The writer claims after so many bytes, waits for nobody, and tells nobody what it finds."""
+def small_windows(flush: int, *, first_owner: int) -> Iterator[None]:
+    """The writer claims after so many bytes, waits for nobody, and tells nobody what it finds.
+
+    Args:
+        first_owner: number in the first token of an owner, the next one has the next: what happens again does so
+            with the same bytes.
+    """
+    numbers = itertools.count(first_owner)
     with (
         mock.patch("asyncdl.writer.FLUSH_BYTES", flush),
-        mock.patch.object(journal_file, "new_owner", lambda: f"{next(_tokens):016x}"),
+        mock.patch.object(journal_file, "new_owner", lambda: f"{next(numbers):016x}"),
         mock.patch.object(files, "_MISSED_BEATS", 0),
         mock.patch.object(logging.getLogger("asyncdl"), "disabled", new=True),
     ):
@@ -101,19 +112,38 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
         made.close()
 
 
-def record(disk: SimDisk, fetch: Fetch, *, seed: int) -> Result | None:
-    """Download with threads that take turns; None where the disk died, or refused, on the way."""
+def record(
+    disk: SimDisk, fetch: Fetch, *, seed: int, first_owner: int = 1, cancelled_at: int | None = None
+) -> Result | None:
+    """Download with threads that take turns; None where the disk died, or refused, on the way.
+
+    Args:
+        seed: of the order in which threads and connections go on.
+        first_owner: as in `small_windows`.
+        cancelled_at: length of the disk's trace at which the caller cancels, or None.
+    """
     rng = random.Random(seed)
     turns = steps.Steps(rng)
-    transport = ObjectTransport(fetch.object, piece=fetch.piece, rng=rng)
-    with loop() as runner, small_windows(fetch.flush), turns.taken():
-        disk.pause = turns.pause
+    transport = ObjectTransport(fetch.object, piece=fetch.piece, breaks=fetch.breaks, rng=rng)
+    with contextlib.ExitStack() as stack:
+        runner = stack.enter_context(loop())
+        stack.enter_context(small_windows(fetch.flush, first_owner=first_owner))
+        stack.enter_context(turns.taken())
+        if fetch.beats:
+            stack.enter_context(mock.patch("asyncdl.engine.BEAT", 0.0))
+        task = runner.create_task(download(disk, fetch, transport))
+
+        def pause() -> None:
+            if cancelled_at is not None and len(disk.trace) >= cancelled_at:
+                runner.call_soon_threadsafe(task.cancel)
+            turns.pause()
+
+        disk.pause = pause
+        stack.callback(setattr, disk, "pause", None)
         try:
-            result = runner.run_until_complete(download(disk, fetch, transport))
-        except StorageError:
+            result = runner.run_until_complete(task)
+        except (StorageError, asyncio.CancelledError):
             return None
-        finally:
-            disk.pause = None
     disk.note(Returned())
     return result
 

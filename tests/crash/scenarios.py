@@ -6,15 +6,15 @@ import hashlib
 import random
 import zlib
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, TypeAlias
 
-from asyncdl.model import Checksum
+from asyncdl.model import Checksum, Result
 from asyncdl.testing import Content
 from tests.crash.invariants import MODE, Expected
 from tests.crash.rig import DEST, Fetch, record
 from tests.crash.simdisk import SimDisk
 from tests.crash.states import enumerate_states
-from tests.crash.trace import File, Image, Sync, Trace
+from tests.crash.trace import File, Image, Trace
 from tests.crash.transport import Object
 
 
@@ -35,7 +35,7 @@ SHA256 = Checksum("sha256", hashlib.sha256(FIRST.data).digest())
 CRC32 = Checksum("crc32", zlib.crc32(FIRST.data).to_bytes(4, "big"))
 
 #: How the runs before the last one end.
-End = Literal["killed", "power lost", "sync fails"]
+End: TypeAlias = Literal["killed", "power lost", "sync fails", "cancelled"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +50,7 @@ class Scenario:
         old: what is at the destination.
         capacity: bytes that fit on the disk until the crash.
         locks: whether there are locks.
+        share: of the states that other scenarios get, for one that has few.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Scenario:
     old: File | None = None
     capacity: int | None = None
     locks: bool = True
+    share: float = 1.0
     versions: tuple[Object, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -78,10 +80,14 @@ class Recorded:
 
     Attributes:
         start: what was certain before.
+        early: what came of the runs before the last one; None where one failed or was ended.
+        result: what came of the last one.
     """
 
     trace: Trace
     start: Image
+    early: tuple[Result | None, ...]
+    result: Result | None
 
 
 def play(scenario: Scenario, seed: int) -> Recorded:
@@ -89,21 +95,22 @@ def play(scenario: Scenario, seed: int) -> Recorded:
     rng = random.Random(f"{scenario.name} {seed}")
     start = Image() if scenario.old is None else Image(((str(DEST), scenario.old),))
     disk = _disk(scenario, start)
+    results = []
     for number, fetch in enumerate(scenario.runs[:-1]):
         end = scenario.ends[(seed + number) % len(scenario.ends)]
-        length = _length(scenario, disk.image, fetch, seed + number)
+        at = len(disk.trace) + rng.randrange(9, _length(scenario, disk.image, fetch, seed + number) - 4)
         if end == "sync fails":
-            syncs = sum(isinstance(step, Sync) for step in disk.trace)
-            disk.failing_syncs = {syncs + rng.randrange(12)}
-        else:
-            disk.dies_at = len(disk.trace) + rng.randrange(9, length - 4)
-        record(disk, fetch, seed=seed + number)
+            disk.failing_syncs = {disk.syncs + rng.randrange(12)}
+        elif end != "cancelled":
+            disk.dies_at = at
+        early = record(disk, fetch, seed=seed + number, first_owner=number, cancelled_at=at if end == "cancelled" else None)
+        results.append(early)
         disk.restart()
         if end == "power lost":
             start = rng.choice(list(enumerate_states(disk.trace, start, seed=seed))).image
             disk = _disk(scenario, start)
-    record(disk, scenario.runs[-1], seed=seed + len(scenario.runs))
-    return Recorded(tuple(disk.trace), start)
+    result = record(disk, scenario.runs[-1], seed=seed + len(scenario.runs), first_owner=len(scenario.runs))
+    return Recorded(tuple(disk.trace), start, tuple(results), result)
 
 
 def _disk(scenario: Scenario, start: Image) -> SimDisk:
@@ -119,8 +126,9 @@ def _length(scenario: Scenario, image: Image, fetch: Fetch, seed: int) -> int:
 
 def _one(name: str, fetch: Fetch, *, runs: int = 1, **changes: object) -> Scenario:
     """One object, and after the crash another number of connections, and other parts."""
-    wider = replace(fetch, connections=2, part_size=16_384, piece=16_384, flush=16_384)
-    narrower = replace(fetch, connections=4, part_size=5_000, piece=10_000, queue_depth=8)
+    calm = replace(fetch, breaks=None, beats=False)
+    wider = replace(calm, connections=2, part_size=16_384, piece=16_384, flush=16_384)
+    narrower = replace(calm, connections=4, part_size=5_000, piece=10_000, queue_depth=8)
     return Scenario(name=name, runs=(fetch,) * runs, then=(wider, narrower), **changes)  # type: ignore[arg-type]
 
 
@@ -135,15 +143,19 @@ SCENARIOS = {
         _one("fresh", replace(_FIRST, flush=16_384, queue_depth=8)),
         _one("fresh, no reservation", replace(_FIRST, preallocate=False)),
         _one("fresh, size given", replace(_FIRST, size=len(FIRST.data))),
-        _one("empty object", Fetch(object=EMPTY)),
+        _one("empty object", Fetch(object=EMPTY), share=0.1),
         _one("resumed", _FIRST, runs=2),
         _one("resumed twice", replace(_FIRST, flush=4096), runs=3),
+        _one("resumed after a cancellation", _FIRST, runs=2, ends=("cancelled",)),
         _one("resumed after a failed sync", _FIRST, runs=2, ends=("sync fails",)),
-        _one("no room", replace(_FIRST, preallocate=False), capacity=30_000),
+        _one("fresh, broken connection", replace(_FIRST, breaks=6)),
+        _one("fresh, beating", replace(_FIRST, beats=True)),
+        _one("no room", replace(_FIRST, preallocate=False, check_space=False), capacity=30_000),
         _one("no locks", _FIRST, runs=2, locks=False),
         _one("replacing", _REPLACING, old=OLD),
         _one("replacing, resumed", _REPLACING, old=OLD, runs=2),
         _one("sequential", Fetch(object=STREAM), runs=2),
+        _one("sequential, broken connection", Fetch(object=STREAM, breaks=7, beats=True)),
         _one("sequential, of unknown length", Fetch(object=ENDLESS, flush=16_384, if_exists="replace"), runs=2),
         _one("unproven, with a checksum", replace(_NAMELESS, checksum=SHA256), runs=2),
         _one("unproven, on request", replace(_NAMELESS, resume_unproven=True), runs=2),

@@ -40,7 +40,7 @@ class SimDisk:
     Attributes:
         trace: every call that changed something or made it last, in order.
         pause: called at the beginning of each call, and in the middle of a sync: another thread may go on there.
-        failing_syncs: numbers, from 0, of the syncs of files that fail.
+        syncs: how many syncs of files were begun; those whose numbers, from 0, are in `failing_syncs` fail.
         dies_at: length of the trace at which the process is killed: from then on no call does anything.
     """
 
@@ -52,7 +52,7 @@ class SimDisk:
         self.pause: Callable[[], None] | None = None
         self.failing_syncs: set[int] = set()
         self.dies_at: int | None = None
-        self._syncs = 0
+        self.syncs = 0
         self._lock = threading.RLock()
         self._holders: set[tuple[int, int]] = set()
         self._open: dict[int, Inode] = {}
@@ -207,7 +207,7 @@ class SimDisk:
     def _sync(self, descriptor: int, *, everything: bool) -> None:
         self._step()
         file, since = self._file(descriptor), len(self.trace)
-        number, self._syncs = self._syncs, self._syncs + 1
+        number, self.syncs = self.syncs, self.syncs + 1
         self._step()
         with self._lock:
             if number in self.failing_syncs:

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from asyncdl.edge.transport import Body, Response
+from asyncdl.errors import ConnectError
 from asyncdl.model import Chunk, HeaderPairs, Headers, SignedUrl
 from asyncdl.rules.urls import Origin
 
@@ -35,11 +36,7 @@ class ObjectTransport:
     Args:
         piece: bytes that come at a time.
         rng: of how many turns of the loop each piece takes; None for none.
-        delays: real seconds before the n-th piece of all, counted from 0.
-
-    Attributes:
-        served: bytes of bodies handed out.
-        pieces: how many.
+        breaks: number, from 0, of the piece of all before which the connection breaks, once; None for none.
     """
 
     def __init__(
@@ -48,10 +45,10 @@ class ObjectTransport:
         *,
         piece: int = 8192,
         rng: random.Random | None = None,
-        delays: dict[int, float] | None = None,
+        breaks: int | None = None,
     ) -> None:
-        self.object, self.piece, self._rng, self._delays = served, piece, rng, delays or {}
-        self.served = self.pieces = 0
+        self.object, self.piece, self._rng, self._breaks = served, piece, rng, breaks
+        self._pieces = 0
 
     @property
     def connection_limit(self) -> int | None:
@@ -72,14 +69,16 @@ class ObjectTransport:
         for _ in range(self._rng.randrange(4) if self._rng else 0):
             await asyncio.sleep(0)
 
-    async def next(self, length: int) -> None:
-        """Wait for a piece of so many bytes."""
+    async def next(self) -> None:
+        """Wait for the next piece.
+
+        Raises:
+            ConnectError: the connection breaks before it.
+        """
         await self.turn()
-        delay = self._delays.get(self.pieces)
-        self.served += length
-        self.pieces += 1
-        if delay is not None:
-            await asyncio.sleep(delay)
+        number, self._pieces = self._pieces, self._pieces + 1
+        if number == self._breaks:
+            raise ConnectError("the connection broke", retryable=True)
 
 
 class _Response:
@@ -120,7 +119,7 @@ class _Body:
         if self._position >= self._stop:
             return None
         at, stop = self._position, min(self._position + self._transport.piece, self._stop)
-        await self._transport.next(stop - at)
+        await self._transport.next()
         self._position = stop
         self.received += stop - at
         return Chunk(at, self._transport.object.data[at:stop])
