@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any
@@ -29,6 +30,9 @@ from asyncdl.rules.parts import Claim, Coverage, Planner, choose_part_size
 from asyncdl.rules.promises import to_verify
 from asyncdl.verifier import Verifier
 from asyncdl.writer import Writer
+
+#: Seconds that the writer has for what is in the queue when a download ends early.
+_LAST_WRITES = 1.0
 
 _logger = logging.getLogger("asyncdl")
 
@@ -162,7 +166,15 @@ class FileDownload:
         """Have every part that is planned fetched and written."""
         async with asyncio.TaskGroup() as group:
             writing = group.create_task(self._guard(writer.run()))
-            await self._guard(self._fetch_all(first))
+            try:
+                await self._guard(self._fetch_all(first))
+            except BaseException:
+                # What has come is worth keeping, whatever ended the rest; a writer that failed has ended already.
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_LAST_WRITES):
+                        await self._job.queue.put(None)
+                        await asyncio.wait({writing})
+                raise
             # Nothing waits for the queue to empty: if the writer fails, its group ends this wait.
             await self._job.queue.put(None)
             await writing

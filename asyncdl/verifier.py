@@ -117,16 +117,14 @@ class Verifier:
 
     async def _read_behind(self) -> None:
         try:
-            while not self._paused and (part := self._next_on_disk()) is not None:
-                await self._read_on(part.stop)
+            while not self._paused and self._hash is not None and (part := self._next_on_disk()) is not None:
+                await self._read_on(self._hash, part.stop)
         except Exception as error:  # noqa: BLE001  # whatever it is, the next call raises it
             self._fault = error
 
-    async def _read_on(self, stop: int) -> None:
+    async def _read_on(self, running: RunningHash, stop: int) -> None:
         """Let the hash take one piece of what comes next; all before `stop` is on the disk."""
-        if self._hash is not None:
-            stop = min(stop, self._hash.prefix.hashed + PIECE)
-            await self._examine(partial(self._hash.read_on, stop))
+        await self._examine(partial(running.read_on, min(stop, running.prefix.hashed + PIECE)))
 
     def _raise_fault(self) -> None:
         if self._fault is not None:
@@ -177,6 +175,7 @@ class Verifier:
         """
         if self._wanted is None:
             return None
+        self._raise_fault()
         if next(coverage.missing(size), None) is not None:
             raise ValueError("there is no checksum of what is not there")
         algorithm = self._wanted.algorithm
@@ -189,7 +188,7 @@ class Verifier:
             if self._hash.prefix.hashed > size:
                 self._hash = self._hash.anew()
             while self._hash.prefix.hashed < size:
-                await self._read_on(size)
+                await self._read_on(self._hash, size)
         finally:
             self._paused = False
         return Checksum(algorithm, self._hash.digest())

@@ -233,7 +233,7 @@ def test_no_lock_to_give() -> None:
 
 
 def test_numbers_come_back() -> None:
-    """The lowest number that is free goes to the next file, as on ext4; one is free when name and descriptors are gone."""
+    """The lowest free number goes to the next file, as on ext4; it is free when name and descriptors are gone."""
     disk = SimDisk(Image(tuple((f"/disk/{name}", File(number, 0o644, b"")) for name, number in (("a", 12), ("c", 14)))))
     opened = disk.open(FOLDER / "a")
     disk.unlink(FOLDER / "a")

@@ -1,1 +1,1 @@
-"""Every state that a crash can leave on a disk, and what the next download makes of it: `python -m tests.crash --help`."""
+"""What a crash can leave on a disk, and what the next download makes of it: `python -m tests.crash --help`."""

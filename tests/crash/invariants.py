@@ -1,14 +1,14 @@
 """What must hold of every disk after a crash, and after the download that follows.
 
 I1 the destination is absent, the old file, or the new one, whole. I2 the next download makes it the object, and leaves
-nothing else. I3 the journal claims no byte that is not there. I4 success is reported when data and name last. I5 a crash
-of the next download changes nothing of this. I6 a crash costs at most the bytes that were not claimed.
+nothing else. I3 the journal claims no byte that is not there. I4 success is reported when data and name last. I5 a
+crash of the next download changes nothing of this. I6 a crash costs at most the bytes that were not claimed.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from asyncdl.edge import hashing
@@ -49,7 +49,10 @@ class Expected:
 
 def violations(expected: Expected, state: State, runner: asyncio.AbstractEventLoop) -> list[str]:
     """What is wrong with a state, and with what the next download makes of it; the threads are the caller's affair."""
-    return [*wrong_now(expected, state), *wrong_later(expected, state.image, SimDisk(state.image, records=False), runner)]
+    return [
+        *wrong_now(expected, state),
+        *wrong_later(expected, state.image, SimDisk(state.image, records=False), runner),
+    ]
 
 
 def wrong_now(expected: Expected, state: State) -> Iterator[str]:
@@ -79,31 +82,30 @@ def claims(image: Image) -> tuple[Claims, File] | None:
 
 
 def _wrong_claims(expected: Expected, said: Claims, part: File) -> Iterator[str]:
-    data = version_of(expected.versions, said.head).data
+    versions = list(_versions_of(expected.versions, said.head))
     for held in said.held:
-        if part.data[held.start : held.stop] != data[held.start : held.stop]:
+        there = part.data[held.start : held.stop]
+        if not _is_of(there, [version.data[held.start : held.stop] for version in versions]):
             yield f"I3: [{held.start},{held.stop}) is claimed and not there"
-        elif not _fits(held, data):
+        elif held.crc is not None and hashing.crc(held.crc.algorithm, there) != held.crc.value:
             yield f"I3: [{held.start},{held.stop}) is claimed with another checksum than it has"
 
 
-def _fits(held: Held, data: bytes) -> bool:
-    crc = held.crc
-    return crc is None or hashing.crc(crc.algorithm, data[held.start : held.stop]) == crc.value
+def _is_of(there: bytes, versions: Sequence[bytes]) -> bool:
+    """Whether every byte is of one of these."""
+    if there in versions:
+        return True
+    return {len(there)} == set(map(len, versions)) and all(map(tuple.__contains__, zip(*versions, strict=True), there))
 
 
-def version_of(versions: tuple[Object, ...], head: Head) -> Object:
-    """The one that a journal speaks of."""
-    return next(
-        version
-        for version in versions
-        if (version.etag == head.etag if head.etag else head.size in {None, len(version.data)})
-    )
+def _versions_of(versions: tuple[Object, ...], head: Head) -> Iterator[Object]:
+    """Those that a journal may speak of: without an entity tag there may be several."""
+    for version in versions:
+        if version.etag == head.etag if head.etag else head.size in {None, len(version.data)}:
+            yield version
 
 
-def wrong_later(
-    expected: Expected, image: Image, disk: SimDisk, runner: asyncio.AbstractEventLoop
-) -> Iterator[str]:
+def wrong_later(expected: Expected, image: Image, disk: SimDisk, runner: asyncio.AbstractEventLoop) -> Iterator[str]:
     """What is wrong after the next download, on `disk`, which is as in `image`."""
     fetch = expected.then
     try:
@@ -132,17 +134,22 @@ def most_fetched(expected: Expected, image: Image, result: Result) -> int:
     if result.outcome is Outcome.SKIPPED:
         return 1
     claimed = claims(image)
-    if claimed is None or not fetch.resume or not is_proven(fetch, claimed[0].head):
+    if claimed is None or not fetch.resume:
         return size
-    held = sum(span.length for span in claimed[0].spans)
+    said, part = claimed
     # What proves that it is the same object is one byte of it.
-    return size - held + 1
+    rest = size - sum(span.length for span in said.spans) + 1
+    if not all(part.data[slice(*span)] == fetch.object.data[slice(*span)] for span in said.spans):
+        return size if fetch.checksum is None else rest + size  # only at the end it shows that it is another
+    return rest if is_proven(fetch, said.head) else size
 
 
 def is_proven(fetch: Fetch, head: Head) -> bool:
     """Whether what a journal claims is of the object that is fetched, and known to be."""
     if fetch.checksum is not None and head.checksum == str(fetch.checksum):
         return True
+    if fetch.object.ranges and fetch.checksum is not None and None in {head.etag, fetch.object.etag}:
+        return head.size == len(fetch.object.data)
     if head.size != len(fetch.object.data) or head.etag != fetch.object.etag or not fetch.object.ranges:
         return False
     return head.etag is not None or fetch.resume_unproven

@@ -13,7 +13,7 @@ from unittest import mock
 
 from asyncdl.edge import files, journal_file
 from asyncdl.engine import FileDownload
-from asyncdl.errors import StorageError
+from asyncdl.errors import IntegrityError, StorageError
 from asyncdl.model import Checksum, IfExists, Request, Result
 from asyncdl.options import Options, Retry, Timeouts
 from asyncdl.progress import Reporter
@@ -82,7 +82,7 @@ def small_windows(flush: int, *, first_owner: int) -> Iterator[None]:
     numbers = itertools.count(first_owner)
     with (
         mock.patch("asyncdl.writer.FLUSH_BYTES", flush),
-        mock.patch.object(journal_file, "new_owner", lambda: f"{next(numbers):016x}"),
+        mock.patch.object(journal_file, "new_owner", side_effect=lambda: f"{next(numbers):016x}"),
         mock.patch.object(files, "_MISSED_BEATS", 0),
         mock.patch.object(logging.getLogger("asyncdl"), "disabled", new=True),
     ):
@@ -115,7 +115,7 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
 def record(
     disk: SimDisk, fetch: Fetch, *, seed: int, first_owner: int = 1, cancelled_at: int | None = None
 ) -> Result | None:
-    """Download with threads that take turns; None where the disk died, or refused, on the way.
+    """Download with threads that take turns; None where it came to no good end.
 
     Args:
         seed: of the order in which threads and connections go on.
@@ -142,7 +142,7 @@ def record(
         stack.callback(setattr, disk, "pause", None)
         try:
             result = runner.run_until_complete(task)
-        except (StorageError, asyncio.CancelledError):
+        except (StorageError, IntegrityError, asyncio.CancelledError):
             return None
     disk.note(Returned())
     return result

@@ -32,6 +32,7 @@ EMPTY = _object(1, 0, '"0"')
 OLD = File(12, 0o640, Content(9, 25_000).read(0, 25_000))
 
 SHA256 = Checksum("sha256", hashlib.sha256(FIRST.data).digest())
+SHA256_OF_THIRD = Checksum("sha256", hashlib.sha256(THIRD.data).digest())
 CRC32 = Checksum("crc32", zlib.crc32(FIRST.data).to_bytes(4, "big"))
 
 #: How the runs before the last one end.
@@ -103,7 +104,9 @@ def play(scenario: Scenario, seed: int) -> Recorded:
             disk.failing_syncs = {disk.syncs + rng.randrange(12)}
         elif end != "cancelled":
             disk.dies_at = at
-        early = record(disk, fetch, seed=seed + number, first_owner=number, cancelled_at=at if end == "cancelled" else None)
+        early = record(
+            disk, fetch, seed=seed + number, first_owner=number, cancelled_at=at if end == "cancelled" else None
+        )
         results.append(early)
         disk.restart()
         if end == "power lost":
@@ -166,6 +169,21 @@ SCENARIOS = {
             name="changed, begun anew",
             runs=(_FIRST, Fetch(object=SECOND)),
             then=(replace(_FIRST, object=SECOND, part_size=4096),),
+        ),
+        Scenario(
+            name="changed without a trace, and a checksum",
+            runs=(_NAMELESS, Fetch(object=THIRD, checksum=SHA256_OF_THIRD)),
+            then=(Fetch(object=THIRD), Fetch(object=THIRD, checksum=SHA256_OF_THIRD)),
+        ),
+        Scenario(
+            name="changed without a trace, on request",
+            runs=(_NAMELESS, Fetch(object=THIRD, resume_unproven=True, checksum=SHA256_OF_THIRD)),
+            then=(Fetch(object=THIRD), Fetch(object=THIRD, checksum=SHA256_OF_THIRD)),
+        ),
+        Scenario(
+            name="changed, with a checksum",
+            runs=(Fetch(object=FIRST, checksum=SHA256_OF_THIRD), Fetch(object=THIRD, checksum=SHA256_OF_THIRD)),
+            then=(Fetch(object=THIRD), Fetch(object=THIRD, checksum=SHA256_OF_THIRD)),
         ),
         Scenario(name="changed after the crash", runs=(_REPLACING,), then=(_LATER,)),
         Scenario(

@@ -1,4 +1,4 @@
-"""Looks for states that violate what must hold: plays a scenario with one seed after the other, and tries what it left."""
+"""Looks for states that violate what must hold: plays a scenario, seed after seed, and tries what crashes leave."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from tests.crash import steps
-from tests.crash.invariants import Expected, claims, violations, wrong_later, wrong_now
+from tests.crash.invariants import Expected, claims, violations, wrong_later
 from tests.crash.rig import DEST, loop, small_windows
 from tests.crash.scenarios import Recorded, Scenario, play
 from tests.crash.simdisk import SimDisk

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tests.crash.inodes import Inode, Numbers, refusal, status_of_folder
 from tests.crash.trace import (
+    NOTHING,
     Create,
     FailedSync,
     File,
@@ -45,7 +46,7 @@ class SimDisk:
     """
 
     def __init__(
-        self, image: Image = Image(), *, capacity: int | None = None, locks: bool = True, records: bool = True
+        self, image: Image = NOTHING, *, capacity: int | None = None, locks: bool = True, records: bool = True
     ) -> None:
         self._capacity, self._locks, self._records = capacity, locks, records
         self.trace: list[Step] = []
@@ -59,8 +60,8 @@ class SimDisk:
         self._read_only: set[int] = set()
         self._next_descriptor = 3
         self._names = {
-            name: Inode(id, file.number, file.mode, bytearray(file.data), len(file.data))
-            for id, (name, file) in enumerate(image.files)
+            name: Inode(place, file.number, file.mode, bytearray(file.data), len(file.data))
+            for place, (name, file) in enumerate(image.files)
         }
         self._next_id = len(self._names)
         self._numbers = Numbers(file.number for file in self._names.values())

@@ -14,23 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from tests.crash.trace import (
-    Content,
-    Create,
-    FailedSync,
-    File,
-    FileId,
-    Image,
-    Rename,
-    Resize,
-    Returned,
-    SetMode,
-    Sync,
-    SyncDirectory,
-    Trace,
-    Unlink,
-    Write,
-)
+from tests.crash.trace import NOTHING, Image, Returned, Trace, Write
 from tests.crash.volume import LOST, THERE, ZEROED, Entry, Outcome, Volume, head, tail
 
 #: What disks and file systems write in one piece.
@@ -60,7 +44,7 @@ class State:
     how: str = field(compare=False)
 
 
-def enumerate_states(trace: Trace, start: Image = Image(), *, seed: int = 0, drawn: int = 40) -> Iterator[State]:
+def enumerate_states(trace: Trace, start: Image = NOTHING, *, seed: int = 0, drawn: int = 40) -> Iterator[State]:
     """Each different state once.
 
     Args:

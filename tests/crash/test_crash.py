@@ -1,4 +1,4 @@
-"""Downloads that crash at any point, by a signal or a loss of power, and the ones that follow: nothing is lost or wrong.
+"""Downloads that crash at any point, by a signal or a loss of power, and those that follow: nothing comes out wrong.
 
 `nox -s crash`, or `python -m tests.crash --states N`, tries more of the same.
 """

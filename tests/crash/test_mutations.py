@@ -73,7 +73,6 @@ def test_no_sync_of_data(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_claim_of_what_was_written_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
     """What was written while fdatasync ran may have escaped it."""
-
     written = Holdings()
     real = PartFile.write
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.crash.states import enumerate_states
+from tests.crash.trace import NOTHING as EMPTY
 from tests.crash.trace import (
     Create,
     FailedSync,
@@ -21,7 +22,6 @@ from tests.crash.trace import (
 
 A = b"a" * 1024
 B = b"b" * 1024
-EMPTY = Image()
 
 
 def image(**files: tuple[int, bytes]) -> Image:
@@ -144,7 +144,7 @@ def test_changes_of_one_name_in_their_order() -> None:
 
 
 def test_a_number_is_of_one_file_at_a_time() -> None:
-    """A new file has the number of an old one only where the old one is gone; a file beside it may still speak of it."""
+    """A new file has the number of an old one only where that is gone; a file beside it may still speak of it."""
     start = image(f=(12, A), j=(13, b"speaks of 12"))
     found = lost_power(Unlink("j", 1), Unlink("f", 0), Create("g", 2, 12, 0o644), start=start)
 

@@ -119,3 +119,6 @@ class Image:
     def at(self, name: str) -> File | None:
         """The file of that name, or None."""
         return next((file for other, file in self.files if other == name), None)
+
+
+NOTHING = Image()

@@ -87,8 +87,8 @@ class Volume:
     """
 
     def __init__(self, start: Image) -> None:
-        self._files = {id: _Durable(file.number, file.mode, file.data) for id, (_, file) in enumerate(start.files)}
-        self._names: dict[str, FileId] = {name: id for id, (name, _) in enumerate(start.files)}
+        self._files = {at: _Durable(file.number, file.mode, file.data) for at, (_, file) in enumerate(start.files)}
+        self._names: dict[str, FileId] = {name: at for at, (name, _) in enumerate(start.files)}
         self._changes: list[tuple[int, Naming]] = []
 
     def take(self, place: int, step: Step) -> None:
@@ -131,10 +131,10 @@ class Volume:
         names = self._changed([change for _, change in self._changes])
         return Image(tuple(sorted((name, self._now(file, under_way)) for name, file in names.items())))
 
-    def _now(self, id: FileId, under_way: Write | None) -> File:
-        file = self._files[id]
+    def _now(self, which: FileId, under_way: Write | None) -> File:
+        file = self._files[which]
         log = [entry.content for entry in file.log]
-        if under_way is not None and under_way.file == id:
+        if under_way is not None and under_way.file == which:
             log.append(under_way)
         data, mode = bytearray(file.data), file.mode
         for content in log:
@@ -180,8 +180,8 @@ class Volume:
         """The disk, if the uncertain changes turn out so."""
         return Image(tuple(sorted((name, self._left(file, outcomes)) for name, file in names.items())))
 
-    def _left(self, id: FileId, outcomes: Mapping[Entry, Outcome]) -> File:
-        file = self._files[id]
+    def _left(self, which: FileId, outcomes: Mapping[Entry, Outcome]) -> File:
+        file = self._files[which]
         if not file.log:
             return File(file.number, file.mode, file.data)
         data, mode = bytearray(file.data), file.mode

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 from asyncdl.edge import hashing
@@ -91,7 +92,7 @@ class File:
         try:
             return await self._worker.run(lambda: call(self._read))
         except OSError as error:
-            raise storage_error(error, "read", "file.part") from error
+            raise storage_error(error, "read", Path("file.part")) from error
 
 
 class Feed:
