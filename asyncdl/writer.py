@@ -142,12 +142,14 @@ class Writer:
 
     async def forget(self, spans: Sequence[Part]) -> None:
         """Give up bytes that will be written anew; when this returns, no crash brings them back."""
+        spans = [span for span in spans if span.length > 0]
         if self._flushing:
             await self._flushing
         for span in spans:
             self.coverage.remove(*span)
-        await self._sink.forget(spans)
-        await self.verifier.forget(spans)
+        if spans:
+            await self._sink.forget(spans)
+            await self.verifier.forget(spans)
 
     async def _flush_if_due(self, group: asyncio.TaskGroup) -> None:
         much = self._unclaimed >= FLUSH_BYTES

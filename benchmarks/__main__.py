@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import memory, speed
+from benchmarks import checksums, memory, speed
 
-_BENCHMARKS = {"speed": speed.main, "memory": memory.main}
+_BENCHMARKS = {"speed": speed.main, "memory": memory.main, "checksums": checksums.main}
 
 
 def main() -> None:

@@ -16,7 +16,6 @@ from asyncdl.edge.opening import Names
 from asyncdl.errors import AsyncdlError
 from asyncdl.model import Outcome, Result
 from asyncdl.rules.head import Head
-from asyncdl.rules.held import Held
 from asyncdl.rules.journal import State as Claims
 from asyncdl.rules.journal import replay
 from tests.crash.rig import DEST, Fetch, go_on
@@ -117,6 +116,8 @@ def wrong_later(expected: Expected, image: Image, disk: SimDisk, runner: asyncio
     found = left.at(str(DEST))
     if found is None or found.data != fetch.object.data:
         yield f"I2: after the next download the destination is {_described(found)}"
+    elif found.mode != (mode := MODE if expected.old is None else expected.old.mode):
+        yield f"I2: after the next download the destination has mode {found.mode:o}, and not {mode:o}"
     others = [name for name, _ in left.files if name != str(DEST)]
     if others:
         yield f"I2: after the next download there is also {', '.join(others)}"

@@ -37,6 +37,7 @@ class Fetch:
         piece: bytes that come at a time.
         breaks: number, from 0, of the piece before which the connection breaks, once; None for none.
         beats: whether it shows that it lives as often as it can.
+        long_journal: bytes of a journal that is written anew, shorter; None for as many as ever.
     """
 
     object: Object
@@ -54,6 +55,7 @@ class Fetch:
     check_space: bool = True
     breaks: int | None = None
     beats: bool = False
+    long_journal: int | None = None
 
     @property
     def options(self) -> Options:
@@ -131,6 +133,8 @@ def record(
         stack.enter_context(turns.taken())
         if fetch.beats:
             stack.enter_context(mock.patch("asyncdl.engine.BEAT", 0.0))
+        if fetch.long_journal is not None:
+            stack.enter_context(mock.patch.object(journal_file, "_LONG", fetch.long_journal))
         task = runner.create_task(download(disk, fetch, transport))
 
         def pause() -> None:

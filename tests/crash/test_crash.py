@@ -18,7 +18,7 @@ from tests.crash.search import search, search_recovery
 pytestmark = pytest.mark.usefixtures("may_block")
 
 #: Disks of each scenario that are tried; of one with few, its share.
-STATES = 820
+STATES = 740
 #: Of each scenario, where the download after the crash crashes too.
 STATES_OF_RECOVERY = 120
 
@@ -61,7 +61,7 @@ def test_a_scenario_does_what_it_says(name: str) -> None:
     goes_on = name.startswith(("resumed", "no locks", "replacing, resumed", "unproven, ", "sha256", "crc32"))
 
     assert all(early is None for one in played for early in one.early)
-    assert (name == "no room") == (None in results)
+    assert name.startswith("no room") == (None in results)
     assert {Outcome.DOWNLOADED} >= {result.outcome for result in results if result}
     assert goes_on == any(result.resumed for result in results if result)
 
