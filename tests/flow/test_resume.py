@@ -234,7 +234,7 @@ class TestStreamThatBeginsAgain:
 
 class TestWrongInTheEnd:
     async def test_only_the_bad_part_again(self, origin: Origin, tmp_path: Path) -> None:
-        """D5: a byte that turned on the disk is found by the hash, its neighbourhood by CRC, and fetched again alone."""
+        """D5: a byte that turned on the disk is found by the hash, and its neighbourhood alone comes again."""
         pytest.importorskip("awscrt")
         content = origin.add("/object", SIZE)
         checksum = sha256(content)
