@@ -46,8 +46,8 @@ async def download(
         source: a URL, a `SignedUrl`, or a callable that returns one and is asked again whenever it expires.
         dest: path of the finished file. Its directory must exist; the bytes gather in `dest` + ".part" beside it.
         size: the object's size in bytes, if known; saves the probe, and is checked before a byte is written.
-        checksum: of the object, as a `Checksum` or `"sha256:HEX"`, if known. The file appears only if it has it. Without
-            one, what the server promises of the whole object is verified (Repr-Digest, x-goog-hash and others).
+        checksum: of the object, as a `Checksum` or `"sha256:HEX"`, if known: the file appears only if it has it.
+            Without one, what the server promises of the whole object is verified (Repr-Digest, x-goog-hash and others).
         headers: further request headers; they never reach another origin than the first URL's.
         if_exists: "skip" takes a file of the object's size, and checksum where one is known, at `dest` for done and
             refuses any other; "replace" replaces it in one step at the end; "error" refuses.

@@ -16,7 +16,7 @@ from operator import attrgetter
 from typing import Final, Protocol, TypeVar
 
 from asyncdl.edge import hashing
-from asyncdl.edge.files import Reader
+from asyncdl.edge.disk import Reader
 from asyncdl.edge.sums import RunningHash, Sums, Window, blocks, joined
 from asyncdl.edge.threads import Worker
 from asyncdl.model import DIGEST_SIZES, Checksum, Chunk, Part

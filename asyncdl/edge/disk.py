@@ -12,9 +12,9 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from asyncdl.edge.space import fallocate
 from asyncdl.model import Chunk
@@ -33,6 +33,10 @@ UNSUPPORTED = frozenset({errno.EOPNOTSUPP, errno.EINVAL, errno.ENODEV, errno.ENO
 #: ERROR_ACCESS_DENIED and ERROR_SHARING_VIOLATION (Windows system error codes).
 _HELD_BY_ANOTHER = frozenset({5, 32})
 _FLAGS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+
+
+#: Reads from an offset (first) of one file at most so many bytes (second); blocks.
+Reader: TypeAlias = Callable[[int, int], bytes]
 
 
 class Disk(Protocol):

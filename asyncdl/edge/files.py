@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Protocol, TypeAlias, TypeVar
 
 from asyncdl.edge import journal_file
-from asyncdl.edge.disk import Disk, OsDisk, is_named, write_all
+from asyncdl.edge.disk import Disk, OsDisk, Reader, is_named, write_all
 from asyncdl.edge.journal_file import JournalFile
 from asyncdl.edge.opening import Names, Opened, UnsureError, clear, create_part, let_go, open_part
 from asyncdl.edge.refusals import busy, exists, refuse_odd, storage_error, too_large
@@ -31,8 +31,6 @@ from asyncdl.rules.journal import State
 
 T = TypeVar("T")
 AnyPath: TypeAlias = str | os.PathLike[str]
-#: Reads from an offset (first) of the `.part` file at most so many bytes (second); blocks.
-Reader: TypeAlias = Callable[[int, int], bytes]
 
 #: Seconds after which a living download that has nothing else to write shows that it lives.
 BEAT = 5.0

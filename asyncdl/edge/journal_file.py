@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from asyncdl.edge.disk import Disk, is_named, write_run
 from asyncdl.edge.refusals import busy, unusable_journal
+from asyncdl.edge.sums import Sums
 from asyncdl.model import Part
 from asyncdl.rules.held import Held
-from asyncdl.rules.journal import MAX_JOURNAL, Encoder, Fault, Journal, State, replay
+from asyncdl.rules.journal import MAX_JOURNAL, MAX_RANGES, Encoder, Fault, Journal, State, replay
 
-#: Bytes at which a journal is written anew, shorter; far below what a reader looks at.
+#: Bytes and ranges at which a journal is written anew, shorter; far below what a reader looks at.
 _LONG = MAX_JOURNAL // 4
+_MANY = MAX_RANGES // 4
 _BLOCK = 1 << 20
 
 
@@ -66,7 +69,7 @@ class JournalFile:
         self._new = path.with_name(path.name + ".new")
         self._encoder = Encoder()
         self._descriptor = -1
-        self._length = 0
+        self._length = self._ranges = self._long = self._many = 0
         self._beats = 0
         self.mode = 0o600
 
@@ -83,6 +86,9 @@ class JournalFile:
         self._disk.unlink(self._new)
         descriptor = self._disk.create(self._new, 0o666)
         encoder = Encoder()
+        sums = Sums(state.held)
+        sums.shorten()
+        state = replace(state, held=sums.items)
         try:
             # The only file that is made with the permissions the caller's files get: it tells them.
             self.mode = self._disk.fstat(descriptor).st_mode & 0o777
@@ -97,14 +103,16 @@ class JournalFile:
             self._disk.close(descriptor)
             raise
         self.close()
-        self._descriptor, self._encoder, self._length = descriptor, encoder, len(data)
+        self._descriptor, self._encoder, self._length, self._ranges = descriptor, encoder, len(data), len(state.held)
+        self._long, self._many = max(_LONG, 2 * self._length), max(_MANY, 2 * self._ranges)
 
     def claim(self, held: Sequence[Held]) -> None:
         """Append: these bytes are durable. Whoever calls knows that they are."""
         self._append(self._encoder.claim(held))
         # Not for safety: a claim that is lost costs its bytes once more.
         self._disk.sync_data(self._descriptor)
-        if self._length > _LONG:
+        self._ranges += len(held)
+        if self._length > self._long or self._ranges > self._many:
             self._shorten()
 
     def reset(self, spans: Sequence[Part]) -> None:

@@ -12,7 +12,7 @@ from operator import attrgetter
 from typing import Final
 
 from asyncdl.edge import hashing
-from asyncdl.edge.files import Reader
+from asyncdl.edge.disk import Reader
 from asyncdl.model import Chunk, Part
 from asyncdl.options import MIB
 from asyncdl.rules.checksums import Prefix

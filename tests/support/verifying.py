@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from asyncdl.edge import hashing
-from asyncdl.edge.files import Reader
+from asyncdl.edge.disk import Reader
 from asyncdl.edge.refusals import storage_error
 from asyncdl.edge.threads import Worker
 from asyncdl.model import DIGEST_SIZES, Checksum, Chunk, Part
