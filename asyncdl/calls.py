@@ -12,7 +12,6 @@ from typing import Any, get_args
 
 import anyio
 
-from asyncdl.edge import hashing
 from asyncdl.edge.clock import Clock
 from asyncdl.edge.files import AnyPath
 from asyncdl.edge.http import AiohttpTransport, Session
@@ -67,8 +66,7 @@ async def download(
         JournalError: what lies beside the destination is of another program or a later release.
         DeadlineError: `timeouts.total` passed.
     """
-    if on_progress is not None and (not callable(on_progress) or inspect.iscoroutinefunction(on_progress)):
-        raise OptionsError("on_progress must be a plain function; asyncdl.ProgressStream() can be awaited")
+    _check_callback(on_progress)
     clock = Clock()
     reporter = Reporter(on_progress, clock)
     with reporter.to_the_end():
@@ -84,9 +82,8 @@ async def download(
                     ).run(reporter)
         except TimeoutError as error:
             if bound.expired() and not isinstance(error, DeadlineError):
-                raise DeadlineError(
-                    f"not complete after {timeouts.total:g} s", hint="raise Timeouts.total (--max-time)"
-                ) from None
+                hint = "raise Timeouts.total (--max-time)"
+                raise DeadlineError(f"not complete after {timeouts.total:g} s", hint=hint) from None
             raise
 
 
@@ -102,6 +99,11 @@ def _check_types(options: object, timeouts: object, retry: object, session: obje
             raise OptionsError(f"{name} must be asyncdl.{kind.__name__}(...), not {type(value).__name__}")
     if session is not None and not isinstance(session, Session):
         raise OptionsError(f"session must be an aiohttp.ClientSession, not {type(session).__name__}")
+
+
+def _check_callback(on_progress: object) -> None:
+    if on_progress is not None and (not callable(on_progress) or inspect.iscoroutinefunction(on_progress)):
+        raise OptionsError("on_progress must be a plain function; asyncdl.ProgressStream() can be awaited")
 
 
 def _request(
@@ -128,12 +130,7 @@ def _request(
 def _checksum(given: Checksum | str | None) -> Checksum | None:
     if given is not None and not isinstance(given, Checksum | str):
         raise OptionsError(f"checksum must be a Checksum or a str, not {type(given).__name__}")
-    checksum = Checksum.parse(given) if isinstance(given, str) else given
-    if checksum is not None and not hashing.available(checksum.algorithm):
-        raise OptionsError(
-            f"{checksum.algorithm} cannot be computed here", hint="install asyncdl[checksums], which brings awscrt"
-        )
-    return checksum
+    return Checksum.parse(given) if isinstance(given, str) else given
 
 
 @asynccontextmanager

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Coroutine, Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
-from asyncdl.edge import hashing
 from asyncdl.edge.clock import Clock
 from asyncdl.edge.destination import existing_size, sum_of, sweep
 from asyncdl.edge.disk import Disk, OsDisk
 from asyncdl.edge.files import BEAT, FileSink, PartFile
 from asyncdl.edge.refusals import exists
 from asyncdl.edge.transport import Transport
-from asyncdl.edge.waits import is_cancelled
-from asyncdl.errors import DiskFullError, IntegrityError, StorageError, TransferError
+from asyncdl.edge.waits import first_cause, is_cancelled
+from asyncdl.errors import DiskFullError, IntegrityError, OptionsError, StorageError, TransferError
 from asyncdl.fetcher import Fetcher
 from asyncdl.job import Job
 from asyncdl.model import Checksum, Outcome, Part, RemoteObject, Request, Result
@@ -28,23 +27,14 @@ from asyncdl.rules.held import Held, Holdings
 from asyncdl.rules.identity import kept
 from asyncdl.rules.parts import Claim, Coverage, Planner, choose_part_size
 from asyncdl.rules.promises import to_verify
-from asyncdl.verifier import Verifier
+from asyncdl.verifier import Verifier, computable
 from asyncdl.writer import Writer
-
-#: Seconds that the writer has for what is in the queue when a download ends early.
-_LAST_WRITES = 1.0
 
 _logger = logging.getLogger("asyncdl")
 
 
 class _AlreadyThereError(Exception):
     """The destination turned out to be the object; unwinds the tasks and is never seen outside."""
-
-
-def _leaf(error: BaseException) -> BaseException:
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
 
 
 class FileDownload:
@@ -97,6 +87,11 @@ class FileDownload:
         """Download, or find it done. Raises as `download` does; how it ended is for the caller to report."""
         request = self._request
         reporter.state = self._state
+        if request.checksum is not None and not await computable([request.checksum.algorithm]):
+            raise OptionsError(
+                f"{request.checksum.algorithm} cannot be computed here",
+                hint="install asyncdl[checksums], which brings awscrt",
+            )
         self._existing = await existing_size(request.dest, request.if_exists, self._disk)
         if request.if_exists == "replace":
             self._existing = None
@@ -138,7 +133,7 @@ class FileDownload:
                     ticker.cancel()
         except BaseExceptionGroup as group:
             # Without a cause of ours it is GeneratorExit or the like.
-            first = self._cause or _leaf(group)
+            first = self._cause or first_cause(group)
         else:
             return
         raise first
@@ -169,11 +164,7 @@ class FileDownload:
             try:
                 await self._guard(self._fetch_all(first))
             except BaseException:
-                # What has come is worth keeping, whatever ended the rest; a writer that failed has ended already.
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(_LAST_WRITES):
-                        await self._job.queue.put(None)
-                        await asyncio.wait({writing})
+                await writer.wind_up(writing)
                 raise
             # Nothing waits for the queue to empty: if the writer fails, its group ends this wait.
             await self._job.queue.put(None)
@@ -238,7 +229,8 @@ class FileDownload:
 
     async def _begin(self, remote: RemoteObject, claim: Claim, promises: tuple[Checksum, ...]) -> None:
         """The first response that was accepted."""
-        self._wanted = to_verify(self._request.checksum, promises, hashing.available)
+        able = await computable(promise.algorithm for promise in promises)
+        self._wanted = to_verify(self._request.checksum, promises, able)
         if remote.size is not None and self._is_there(remote.size):
             raise _AlreadyThereError
         if remote.size is None and self._existing is not None:
@@ -246,7 +238,9 @@ class FileDownload:
         job, writer = self._job, self._writer
         assert writer is not None  # noqa: S101  # made before the first request
         keep = self._keep(remote, claim)
-        await self._sink.begin(Head.of(remote, checksum=self._pinned, declared_size=self._request.size), keep)
+        # An entity tag in the journal speaks of every byte that it claims: not of bytes kept without that proof.
+        known = remote if self._proven or not keep else replace(remote, etag=None)
+        await self._sink.begin(Head.of(known, checksum=self._pinned, declared_size=self._request.size), keep)
         writer.begin(Verifier(self._wanted, self._sink.examine, held=keep), keep)
         if remote.size is not None and job.scheduler.planner is None:
             # What the first claim does not bring is for the planner; nothing is where one connection brings it all.

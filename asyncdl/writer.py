@@ -12,6 +12,7 @@ from typing import Final
 
 from asyncdl.edge.clock import Clock
 from asyncdl.edge.files import FileSink
+from asyncdl.edge.waits import first_cause
 from asyncdl.model import Chunk, Part
 from asyncdl.options import MIB
 from asyncdl.rules.held import Held, Holdings
@@ -26,7 +27,7 @@ FLUSH_BYTES: Final = 32 * MIB
 FLUSH_SECONDS: Final = 5.0
 #: Written bytes from which on memory is left to others: a file this large is not read again from there soon.
 _LARGE: Final = 1024 * MIB
-#: Seconds that a download which ends early has left to claim what it has.
+#: Seconds that a download which ends early has left to write what it has, and again to claim it.
 _LAST_FLUSH: Final = 1.0
 
 
@@ -86,11 +87,11 @@ class Writer:
         try:
             async with asyncio.TaskGroup() as group:
                 await self._consume(group)
-        except BaseExceptionGroup as several:
-            first: BaseException = several
-            while isinstance(first, BaseExceptionGroup):
-                first = first.exceptions[0]
-            raise first from None
+        except BaseExceptionGroup as group:
+            first = first_cause(group)
+        else:
+            return
+        raise first
 
     async def _consume(self, group: asyncio.TaskGroup) -> None:
         ended = False
@@ -128,12 +129,7 @@ class Writer:
             await self.forget([Part(min(again).start, self.coverage.stop)] if self._one_stream() else again)
         if not self._unclaimed:
             self._oldest = self._clock.monotonic()
-        if self.verifier.hashes:
-            async with asyncio.TaskGroup() as both:
-                both.create_task(self._sink.write(chunks))
-                both.create_task(self.verifier.take(chunks))
-        else:  # a thread's turn would take longer than the sums
-            await self._sink.write(chunks, self.verifier.summing(chunks))
+        await self._sink.write(chunks, self.verifier.summing(chunks))
         for chunk in chunks:
             self.written += self._ever.add(chunk.offset, chunk.stop)
             self._unclaimed += self.coverage.add(chunk.offset, chunk.stop)
@@ -172,6 +168,20 @@ class Writer:
             unneeded = [span for span in self._cached if needed is None or span.stop <= needed]
             self._cached = [span for span in self._cached if needed is not None and span.stop > needed]
             await self._sink.drop_cache(unneeded)
+
+    async def wind_up(self, running: asyncio.Task[None]) -> None:
+        """Let `running`, the task of `run`, write what is in the queue, if that does not take long. Raises nothing."""
+        # Whatever ended the download, what has come is worth keeping.
+        end = asyncio.ensure_future(self._queue.put(None))
+        try:
+            async with asyncio.timeout(_LAST_FLUSH):
+                # A writer that has failed takes nothing out of a queue that is full.
+                await asyncio.wait({running, end}, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait({running})
+        except TimeoutError:
+            pass
+        finally:
+            end.cancel()
 
     async def settle(self) -> None:
         """After a download that ended early: claim what there is, if that does not take long. Raises nothing."""

@@ -203,6 +203,7 @@ class TestAttempts:
             transport = ScriptedTransport(CONTENT)
             job = make_job(transport, retry=Retry(attempts=3))
             job.remote = KNOWN
+            job.begun.set()
             crowded = reply.status == 503
 
             def served_elsewhere(call: Call, job: Job = job, reply: Reply = reply, crowded: bool = crowded) -> Reply:
@@ -246,6 +247,7 @@ class TestAttempts:
         transport.script(Reply(error=BROKEN), shortened(64), *[Reply(error=BROKEN)] * 9)
         job = make_job(transport, retry=Retry(attempts=3), queue_depth=ROOMY)
         job.remote = KNOWN
+        job.begun.set()
 
         with pytest.raises(ConnectError) as caught:
             await Fetcher(job).run(Claim(0, 1000))

@@ -26,6 +26,7 @@ from asyncdl.errors import (
     ForbiddenError,
     HttpStatusError,
     IntegrityError,
+    JournalError,
     OptionsError,
     RefreshError,
     RemoteChangedError,
@@ -103,7 +104,7 @@ def test_no_expiry(moment: Any) -> None:
 
 def test_request_shows_no_secret() -> None:
     """A row of a batch can be printed: neither its URL nor its headers are."""
-    request = Request(f"https://host/?{SECRET}", Path("model.bin"), 7, (("Authorization", SECRET),))
+    request = Request(f"https://host/?{SECRET}", Path("model.bin"), 7, headers=(("Authorization", SECRET),))
 
     assert "Request(dest=" in repr(request)
     assert "model.bin" in repr(request)
@@ -216,6 +217,7 @@ ERRORS: dict[type[AsyncdlError], tuple[set[type[BaseException]], str]] = {
     RemoteChangedError: ({TransferError}, "remote-changed"),
     RefreshError: (set(), "refresh"),
     IntegrityError: (set(), "integrity"),
+    JournalError: (set(), "journal"),
     StorageError: ({OSError}, "storage"),
     DiskFullError: ({StorageError}, "disk-full"),
     DestinationExistsError: ({StorageError}, "destination-exists"),

@@ -66,7 +66,14 @@ SECONDS = {
     (Retry, "cap"): True,
     (Retry, "retry_after_cap"): True,
 }
-FLAGS = ["allow_private_redirects", "preallocate", "use_environment"]
+FLAGS = [
+    "allow_private_redirects",
+    "preallocate",
+    "check_space",
+    "resume",
+    "resume_unproven",
+    "use_environment",
+]
 OPTIONAL = {"part_size", "total", "low_speed", "proxy", "ca_file", "user_agent"}
 
 

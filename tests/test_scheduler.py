@@ -47,7 +47,7 @@ def make_scheduler(size: int | None = None, part_size: int = MIB, *, usual: floa
     """A scheduler over an object of `size` bytes whose connections usually bring `usual` bytes per second."""
     scheduler = Scheduler(Gate(16, ManualClock(), Retry()))
     if size is not None:
-        scheduler.planner = Planner(Part(0, size), part_size)
+        scheduler.planner = Planner([Part(0, size)], part_size)
     if usual:
         with receiving(scheduler, Claim(0, 0), received=int(100 * usual), age=100.0):
             pass
@@ -123,7 +123,7 @@ class TestWithoutHelp:
         scheduler.begin(Claim(0, 100))
         with idle(scheduler) as (task,):
             await turns()
-            scheduler.planner = Planner(Part(100, 200), 100)
+            scheduler.planner = Planner([Part(100, 200)], 100)
 
             assert Claim(100, 200) == await task
 

@@ -73,13 +73,12 @@ class TestFaults:
     async def test_in_the_background(self) -> None:
         """Whatever is called next says so, again and again; nobody reads on."""
         feed = Feed("sha256")
-        feed.file.fail = EIO
+        feed.file.fail_once = EIO
         await feed.put((10_000, 30_000))
         await feed.put((0, 10_000))
         await feed.idle()
         feed.verifier.written(feed.coverage)
         await feed.idle()
-        feed.file.fail = None
 
         for call in (lambda: feed.put((30_000, SIZE)), lambda: feed.put((30_000, SIZE)), feed.finish):
             with pytest.raises(StorageError) as caught:
@@ -94,7 +93,7 @@ class TestFaults:
         await feed.put((30_000, SIZE))
         finishing = asyncio.create_task(feed.finish())
         await turns()
-        feed.file.fail = EIO
+        feed.file.fail_once = EIO
         feed.file.go.set()
 
         with pytest.raises(StorageError):

@@ -15,6 +15,7 @@ from asyncdl.errors import DiskFullError, StorageError
 from asyncdl.job import Job
 from asyncdl.model import Chunk, Part
 from asyncdl.writer import Writer
+from tests.support.clock import ManualClock
 from tests.support.fakes import RecordingSink, ScriptedTransport
 from tests.support.job import CONTENT, make_job, turns
 
@@ -27,7 +28,8 @@ class Desk:
     def __init__(self, *, batch: int = 4, sink: RecordingSink | None = None) -> None:
         self.sink = sink or RecordingSink()
         self.queue: asyncio.Queue[Chunk | None] = asyncio.Queue()
-        self.writer = Writer(self.sink, self.queue, batch)
+        self.clock = ManualClock()
+        self.writer = Writer(self.sink, self.queue, batch, self.clock)
         self.released: Counter[int] = Counter()
 
     def put(self, *offsets: int, length: int = PIECE) -> None:
@@ -214,7 +216,8 @@ async def test_failure_while_the_queue_is_full() -> None:
     """Whoever waits for room when the writer dies is not left waiting, if both are of one group."""
     job = make_job(ScriptedTransport(), queue_depth=2)
     gate = asyncio.Event()
-    writer = Writer(RecordingSink(gate=gate, fail={0: OSError(errno.EIO, "I/O error")}), job.queue, job.write_batch)
+    sink = RecordingSink(gate=gate, fail={0: OSError(errno.EIO, "I/O error")})
+    writer = Writer(sink, job.queue, job.write_batch, job.clock)
     waiting = 0
 
     async def produce(at: int) -> None:

@@ -169,7 +169,6 @@ class PartFile:
         self._journal.begin(State(head=head, owner="new", held=keep))
         if self._mode is None:
             self._mode = self._journal.mode
-        self._disk.sync_directory(self._names.part.parent)
         self.prior = None
 
     def _start_over(self) -> None:

@@ -6,7 +6,7 @@ Rule: nothing here retries; after a failed call only reading is left to do.
 
 from __future__ import annotations
 
-import os
+import secrets
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -99,6 +99,8 @@ class JournalFile:
             self._disk.replace(self._new, self._path)
             if not is_named(self._disk, descriptor, self._path):
                 raise busy(self._path)
+            # Not later: what is appended to this file must not be lost with its name.
+            self._disk.sync_directory(self._path.parent)
         except BaseException:
             self._disk.close(descriptor)
             raise
@@ -179,4 +181,4 @@ def fingerprint(disk: Disk, path: Path) -> tuple[int, int, int] | None:
 
 def new_owner() -> str:
     """A token that no other download has."""
-    return os.urandom(8).hex()
+    return secrets.token_hex(8)

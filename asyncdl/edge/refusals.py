@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import stat
 from pathlib import Path
 
@@ -57,7 +58,7 @@ def busy(part: Path, *, hint: str | None = None) -> DestinationBusyError:
 def too_large(path: Path, needed: int, free: int) -> DiskFullError:
     """The error for an object that the disk has no room for."""
     return DiskFullError(
-        f"cannot download to {path}: {needed} bytes are needed, and {free} are free",
+        f"cannot download to {path}: {os.strerror(errno.ENOSPC)}, {needed} bytes are needed and {free} are free",
         errno=errno.ENOSPC,
         hint="free some space, choose another destination, or set check_space=False (--no-check-space)",
     )

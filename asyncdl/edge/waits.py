@@ -43,3 +43,10 @@ def is_cancelled() -> bool:
     """Whether somebody cancelled the running task; a CancelledError without that comes from what it waits for."""
     task = asyncio.current_task()
     return task is None or task.cancelling() > 0
+
+
+def first_cause(error: BaseException) -> BaseException:
+    """The first error in a group, and in the groups in it; an error that is no group is its own."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error

@@ -122,7 +122,9 @@ def kept(
     verdict = same_object(prior.head, remote, checksum=checksum, declared_size=declared_size)
     beyond = remote.size is not None and prior.held and prior.held[-1].stop > remote.size
     if isinstance(verdict, Match) and not beyond:
-        return Kept(held=prior.held, why=verdict.why)
+        # A checksum proves the whole in the end, and of what is kept nothing.
+        proven = isinstance(_same_version(prior.head, remote), Match)
+        return Kept(held=prior.held, proven=proven, why=verdict.why)
     if isinstance(verdict, Unproven) and not beyond and (verified or trusting):
         return Kept(held=prior.held, proven=False, why=verdict.why)
     return Kept(why="more was there than the object has" if beyond else verdict.why)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from itertools import chain
 from typing import Final
 
@@ -59,9 +59,7 @@ def promised(headers: Headers, *, whole: bool) -> tuple[Checksum, ...]:
     return tuple(values[algorithm].pop() for algorithm in DIGEST_SIZES if len(values[algorithm]) == 1)
 
 
-def to_verify(
-    pinned: Checksum | None, promises: Sequence[Checksum], computable: Callable[[str], bool]
-) -> Checksum | None:
+def to_verify(pinned: Checksum | None, promises: Sequence[Checksum], computable: Container[str]) -> Checksum | None:
     """What the file has to have: what the caller pinned, or else the first promise whose algorithm is computable here.
 
     Raises:
@@ -70,7 +68,7 @@ def to_verify(
     for promise in promises:
         if pinned is not None and pinned.algorithm == promise.algorithm and pinned != promise:
             raise IntegrityError(f"the server says that the object has {promise}, and not the {pinned} asked for")
-    return pinned or next((promise for promise in promises if computable(promise.algorithm)), None)
+    return pinned or next((promise for promise in promises if promise.algorithm in computable), None)
 
 
 def _amazon(headers: Headers) -> Iterator[Checksum]:

@@ -13,7 +13,7 @@ from asyncdl.rules.journal import State as Claims
 from asyncdl.rules.journal import replay
 from tests.crash.simdisk import FOLDER, SimDisk
 from tests.crash.states import State, enumerate_states
-from tests.crash.trace import Returned
+from tests.crash.trace import Rename, Returned
 
 PATH = FOLDER / "file.part.journal"
 HEAD = Head(size=1000, inode=12)
@@ -34,30 +34,37 @@ def begun(disk: SimDisk) -> JournalFile:
     return journal
 
 
-@pytest.mark.parametrize("longest", [1 << 20, 220], ids=["appended", "written anew"])
+def begun_anew(disk: SimDisk) -> int:
+    """How many times a shorter journal has taken the place of a long one."""
+    return sum(isinstance(step, Rename) for step in disk.trace) - 1
+
+
+@pytest.mark.parametrize("longest", [1 << 20, 1], ids=["appended", "written anew"])
 def test_a_reset_lasts(monkeypatch: pytest.MonkeyPatch, longest: int) -> None:
     """When `reset` has returned, no crash brings the claim back: the bytes are about to be overwritten."""
     monkeypatch.setattr(journal_file, "_LONG", longest)
     disk = SimDisk()
     journal = begun(disk)
-    for at in range(0, 400, 100):
-        journal.claim([Held(at, at + 100)])
+    for at in range(0, 1000, 50):
+        journal.claim([Held(at, at + 50)])
     journal.reset([Part(0, 100)])
     disk.note(Returned())
+    assert (longest == 1) == (begun_anew(disk) > 0)
 
     after = {said(state) for state in enumerate_states(disk.trace) if state.returned}
-    assert {(Part(100, 400),)} == after
+    assert {(Part(100, 1000),)} == after
 
 
-@pytest.mark.parametrize("longest", [1 << 20, 220], ids=["appended", "written anew"])
+@pytest.mark.parametrize("longest", [1 << 20, 1], ids=["appended", "written anew"])
 def test_claims_in_their_order(monkeypatch: pytest.MonkeyPatch, longest: int) -> None:
     """What it says after a crash is what it said at some moment, and after the first moment it says something."""
     monkeypatch.setattr(journal_file, "_LONG", longest)
     disk = SimDisk()
     journal = begun(disk)
     began = len(disk.trace)
-    for at in range(0, 500, 100):
-        journal.claim([Held(at, at + 100)])
-    moments = {(), *((Part(0, stop),) for stop in range(100, 600, 100))}
+    for at in range(0, 1000, 50):
+        journal.claim([Held(at, at + 50)])
+    moments = {(), *((Part(0, stop),) for stop in range(50, 1050, 50))}
+    assert (longest == 1) == (begun_anew(disk) > 0)
 
     assert moments == {said(state) for state in enumerate_states(disk.trace) if state.step >= began}

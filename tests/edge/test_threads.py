@@ -311,7 +311,7 @@ async def test_giving_up_under_a_stuck_reservation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_leaks: Snapshot, call: Call
 ) -> None:
     """Giving up does not wait behind a call that is stuck; the empty file goes when that ends."""
-    monkeypatch.setattr("asyncdl.edge.files.fallocate", lambda *_: call() and 0)
+    monkeypatch.setattr("asyncdl.edge.disk.fallocate", lambda *_: call() and 0)
     file = await PartFile.create(tmp_path / "file", if_exists="skip")
     task = asyncio.create_task(file.reserve(1000))
     await call.wait_begun()

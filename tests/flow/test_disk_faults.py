@@ -20,15 +20,17 @@ SIZE = 64 * PART
 
 
 def fail_at(monkeypatch: pytest.MonkeyPatch, name: str, call: int, code: int) -> list[int]:
-    """Let the n-th call of `os.name`, and every later one, fail; the list counts the calls."""
+    """Let the n-th call of `os.name` for a partial file, and every later one, fail; the list counts the calls."""
     real: Callable[..., object] = getattr(os, name)
     calls: list[int] = []
 
-    def failing(*arguments: object, **named: object) -> object:
+    def failing(descriptor: int, *arguments: object, **named: object) -> object:
+        if not os.readlink(f"/proc/self/fd/{descriptor}").endswith(".part"):
+            return real(descriptor, *arguments, **named)
         calls.append(1)
         if len(calls) >= call:
             raise OSError(code, os.strerror(code))
-        return real(*arguments, **named)
+        return real(descriptor, *arguments, **named)
 
     monkeypatch.setattr(os, name, failing)
     return calls

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from asyncdl.errors import IntegrityError
-from asyncdl.model import Checksum, RemoteObject
+from asyncdl.model import DIGEST_SIZES, Checksum, RemoteObject
 from asyncdl.rules.head import Head
 from asyncdl.rules.held import Held
 from asyncdl.rules.identity import kept
@@ -47,8 +47,14 @@ class TestKept:
         assert () == kept(state(), RemoteObject(9)).held
 
     def test_same_checksum_pinned(self) -> None:
-        """A pinned checksum outweighs the entity tags of another host."""
+        """A pinned checksum outweighs the entity tags of another host; of what is kept it proves nothing yet."""
         found = kept(state(etag='"a"', checksum=str(SHA)), RemoteObject(9, '"b"'), checksum=str(SHA))
+
+        assert (HELD, False) == (found.held, found.proven)
+
+    def test_same_checksum_and_tag(self) -> None:
+        """Both the same: the tag proves what is kept."""
+        found = kept(state(etag='"a"', checksum=str(SHA)), RemoteObject(9, '"a"'), checksum=str(SHA))
 
         assert (HELD, True) == (found.held, found.proven)
 
@@ -68,25 +74,25 @@ class TestKept:
 class TestToVerify:
     def test_pinned_first(self) -> None:
         """What the caller says comes before a stronger promise."""
-        assert to_verify(CRC, [SHA], lambda _: True) is CRC
+        assert to_verify(CRC, [SHA], DIGEST_SIZES) is CRC
 
     def test_strongest_computable_promise(self) -> None:
         """The first for which there is a library."""
-        assert to_verify(None, [CRC, SHA], lambda name: name != "crc32c") is SHA
+        assert to_verify(None, [CRC, SHA], {"sha256"}) is SHA
 
     def test_none(self) -> None:
         """Nothing said, or nothing that can be computed."""
-        assert to_verify(None, [], lambda _: True) is None
-        assert to_verify(None, [CRC], lambda _: False) is None
+        assert to_verify(None, [], DIGEST_SIZES) is None
+        assert to_verify(None, [CRC], set()) is None
 
     def test_contradiction(self) -> None:
         """Two values of one algorithm cannot both be right; both are named."""
         with pytest.raises(IntegrityError) as caught:
-            to_verify(SHA, [CRC, OTHER_SHA], lambda _: True)
+            to_verify(SHA, [CRC, OTHER_SHA], DIGEST_SIZES)
 
         assert str(SHA) in str(caught.value)
         assert str(OTHER_SHA) in str(caught.value)
 
     def test_agreement(self) -> None:
         """The same value from both sides."""
-        assert to_verify(SHA, [SHA], lambda _: True) is SHA
+        assert to_verify(SHA, [SHA], DIGEST_SIZES) is SHA

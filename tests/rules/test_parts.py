@@ -86,7 +86,7 @@ def walk(planner: Planner) -> list[Part]:
 )
 def test_parts_cover_the_span(start: int, length: int, part_size: int) -> None:
     """Parts are in order, without gap or overlap, none empty, none too long, and `unclaimed` counts them."""
-    planner = Planner(Part(start, start + length), part_size)
+    planner = Planner([Part(start, start + length)], part_size)
     counted = planner.unclaimed
 
     parts = walk(planner)
@@ -102,7 +102,7 @@ def test_parts_cover_the_span(start: int, length: int, part_size: int) -> None:
 def test_parts_of_huge_objects(size: int, connections: int, wanted: int | None) -> None:
     """The count is right and at most 10,000, and the ends are where they belong, up to 5 TiB."""
     part_size = choose_part_size(size, connections=connections, wanted=wanted)
-    planner = Planner(Part(0, size), part_size)
+    planner = Planner([Part(0, size)], part_size)
 
     assert -(-size // part_size) == planner.unclaimed
     assert planner.unclaimed <= MAX_PARTS
@@ -110,14 +110,14 @@ def test_parts_of_huge_objects(size: int, connections: int, wanted: int | None) 
     assert (None if size == 0 else (0, min(part_size, size))) == (first and (first.start, first.stop))
 
     last_start = (size - 1) // part_size * part_size if size else 0
-    last = Planner(Part(last_start, size), part_size).claim()
+    last = Planner([Part(last_start, size)], part_size).claim()
     assert (None if size == 0 else (last_start, size)) == (last and (last.start, last.stop))
 
 
 def test_all_parts_of_the_largest_object() -> None:
     """5 TiB are walked from end to end in 10,000 parts."""
     size = LARGEST_OBJECT
-    parts = walk(Planner(Part(0, size), choose_part_size(size, connections=64)))
+    parts = walk(Planner([Part(0, size)], choose_part_size(size, connections=64)))
 
     assert (0, size) == (parts[0].start, parts[-1].stop)
     assert all(left.stop == right.start for left, right in itertools.pairwise(parts))
@@ -126,7 +126,7 @@ def test_all_parts_of_the_largest_object() -> None:
 
 def test_planner_needs_no_memory() -> None:
     """Planning and walking 5 TiB takes as little as planning one byte: nothing is listed up front."""
-    small, large = Planner(Part(0, 1), 1), Planner(Part(0, LARGEST_OBJECT), 549_756_928)
+    small, large = Planner([Part(0, 1)], 1), Planner([Part(0, LARGEST_OBJECT)], 549_756_928)
     tracemalloc.start()
     while large.claim() is not None:
         pass
@@ -139,7 +139,7 @@ def test_planner_needs_no_memory() -> None:
 
 def test_closed_planner_hands_out_nothing() -> None:
     """After `close` nobody gets a part any more."""
-    planner = Planner(Part(0, 100), 10)
+    planner = Planner([Part(0, 100)], 10)
     planner.claim()
 
     planner.close()
@@ -150,7 +150,7 @@ def test_closed_planner_hands_out_nothing() -> None:
 
 def test_claims_of_a_span_that_starts_later() -> None:
     """The rest of an object after its probe is cut from where the probe ended."""
-    planner = Planner(Part(8, 21), 5)
+    planner = Planner([Part(8, 21)], 5)
 
     assert [Part(8, 13), Part(13, 18), Part(18, 21)] == walk(planner)
 
@@ -275,7 +275,7 @@ def test_missing(spans: list[tuple[int, int]], size: int, expected: list[tuple[i
 def test_spans_stay_few(seed: object, workers: int, size: int) -> None:
     """With parts claimed in order and each growing from its start, spans are no more than workers and one."""
     pick = seed.choice  # type: ignore[attr-defined]
-    planner, coverage = Planner(Part(0, size), 37), Coverage()
+    planner, coverage = Planner([Part(0, size)], 37), Coverage()
     claims = [claim for _ in range(workers) if (claim := planner.claim()) is not None]
     written = 0
     while claims:

@@ -7,13 +7,19 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypeVar
 
+from asyncdl.edge.disk import Reader
 from asyncdl.edge.refusals import exists, storage_error
 from asyncdl.edge.transport import Body, Response
 from asyncdl.errors import ConnectError, TransferError
-from asyncdl.model import Chunk, HeaderPairs, Headers, IfExists, SignedUrl
+from asyncdl.model import Chunk, HeaderPairs, Headers, IfExists, Part, SignedUrl
+from asyncdl.rules.head import Head
+from asyncdl.rules.held import Held
+from asyncdl.rules.journal import State
 from asyncdl.rules.urls import Origin
+
+T = TypeVar("T")
 
 #: What follows the last piece of a body: its proper end, a broken connection, or nothing, ever.
 End: TypeAlias = Literal["complete", "broken", "silent"]
@@ -207,7 +213,10 @@ class RecordingSink:
         data: what has been written, at its offsets.
         writes: the spans `[start, stop)` of each write, in the order they came.
         reserved: bytes, or None while nobody asked.
-        events: "reserve", "write", "publish" and "abandon", as they happened.
+        prior: what an earlier download left; for a test to set.
+        claimed: what has been claimed, in the order of the claims.
+        forgotten: what was given up again.
+        events: "begin", "reserve", "write", "commit", "forget", "publish" and "abandon", as they happened.
     """
 
     def __init__(
@@ -227,6 +236,9 @@ class RecordingSink:
         self.data = bytearray()
         self.writes: list[list[tuple[int, int]]] = []
         self.reserved: int | None = None
+        self.prior: State | None = None
+        self.claimed: list[Held] = []
+        self.forgotten: list[Part] = []
         self.events: list[str] = []
         self._open = True
 
@@ -235,12 +247,35 @@ class RecordingSink:
         """The finished file, or None while there is none."""
         return self.disk.get(self._dest) if "publish" in self.events else None
 
-    async def reserve(self, size: int) -> None:
+    async def begin(self, head: Head, keep: Sequence[Held] = ()) -> None:
+        self.events.append("begin")
+        self.claimed = list(keep)
+
+    async def reserve(self, size: int, *, preallocate: bool = True, check_space: bool = True) -> None:
         self.events.append("reserve")
         self.reserved = size
         self.data.extend(bytes(max(0, size - len(self.data))))
 
-    async def write(self, chunks: Sequence[Chunk]) -> None:
+    async def commit(self, held: Sequence[Held]) -> None:
+        self.events.append("commit")
+        self._refuse_closed()
+        self.claimed += held
+
+    async def drop_cache(self, spans: Sequence[Part]) -> None:
+        """There is none."""
+
+    async def forget(self, spans: Sequence[Part]) -> None:
+        self.events.append("forget")
+        self.forgotten += spans
+
+    async def beat(self) -> None:
+        """There is nobody else."""
+
+    async def examine(self, call: Callable[[Reader], T]) -> T:
+        self._refuse_closed()
+        return call(lambda offset, length: bytes(self.data[offset : offset + length]))
+
+    async def write(self, chunks: Sequence[Chunk], then: Callable[[], object] = bool) -> None:
         number = len(self.writes)
         self.events.append("write")
         self.writes.append([(chunk.offset, chunk.stop) for chunk in chunks])
@@ -254,6 +289,7 @@ class RecordingSink:
         for chunk in chunks:
             self.data.extend(bytes(max(0, chunk.stop - len(self.data))))
             self.data[chunk.offset : chunk.stop] = chunk.data
+        then()
 
     async def publish(self, size: int) -> None:
         self._refuse_closed()

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 from asyncdl.edge.transport import Body, Response, Transport
 from asyncdl.job import Job
-from asyncdl.model import Chunk, HeaderPairs, Part, RemoteObject, SignedUrl, Source
+from asyncdl.model import Checksum, Chunk, HeaderPairs, Part, RemoteObject, SignedUrl, Source
 from asyncdl.options import Options, Retry, Timeouts
 from asyncdl.refresher import UrlRefresher
 from asyncdl.rules.parts import Claim, Planner
@@ -39,8 +39,9 @@ def make_job(
     """A job over an object of `size` bytes, cut into parts of `part_size` unless the size is None."""
     settings, clock = Options(**options), clock or ManualClock()
 
-    async def begin(remote: RemoteObject, claim: Claim) -> None:
+    def begin(remote: RemoteObject, claim: Claim, promises: Sequence[Checksum]) -> None:
         """Nothing is to be done when the object is known."""
+        job.begun.set()
 
     job = Job(
         options=settings,
@@ -55,7 +56,7 @@ def make_job(
         on_remote=begin,
     )
     if size is not None:
-        job.scheduler.planner = Planner(Part(0, size), part_size or size)
+        job.scheduler.planner = Planner([Part(0, size)], part_size or size)
     return job
 
 

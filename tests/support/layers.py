@@ -42,6 +42,7 @@ ENGINE_LAYERS = {unit for unit, rank in RANKS.items() if rank <= RANKS["download
 
 _HTTP_LIBRARIES = {"aiohttp", "yarl"}
 _HTTP_MODULES = {"edge/http.py", "edge/http_connections.py", "edge/http_faults.py"}
+_FILE_MODULES = {"edge/disk.py", "edge/files.py", "edge/opening.py", "edge/destination.py", "edge/refusals.py"}
 _FILE_LIBRARIES = {"os", "aiofiles", "fcntl", "shutil", "tempfile"}
 #: What a module of the test kit may need besides the standard library.
 _KIT_LIBRARIES = {
@@ -117,8 +118,8 @@ def _outside(path: str, unit: str, top: str) -> str | None:
         return None
     if top in _HTTP_LIBRARIES and path not in _HTTP_MODULES:
         return "edge/http*.py own HTTP"
-    if top in _FILE_LIBRARIES and path != "edge/files.py" and not (path == _ENVIRONMENT_MODULE and top == "os"):
-        return "edge/files.py owns the file system"
+    if top in _FILE_LIBRARIES and path not in _FILE_MODULES and not (path == _ENVIRONMENT_MODULE and top == "os"):
+        return "edge/disk.py and its neighbours own the file system"
     return None
 
 

@@ -51,7 +51,8 @@ class File:
     Attributes:
         data: its bytes.
         reads: each read, as a span.
-        fail: what the system says to the next read.
+        fail: what the system says to every read.
+        fail_once: what it says to the next one.
         go: no read ends before this is set.
         begun: a read has begun.
         inside: threads that are reading.
@@ -61,6 +62,7 @@ class File:
         self.data = bytearray(data)
         self.reads: list[Part] = []
         self.fail: OSError | None = None
+        self.fail_once: OSError | None = None
         self.go, self.begun = threading.Event(), threading.Event()
         self.go.set()
         self.inside = 0
@@ -80,8 +82,9 @@ class File:
         try:
             self.begun.set()
             assert self.go.wait(_BOUND)
-            if self.fail is not None:
-                raise self.fail
+            error, self.fail_once = self.fail or self.fail_once, None
+            if error is not None:
+                raise error
             found = bytes(self.data[offset : offset + length])
             self.reads.append(Part(offset, offset + len(found)))
             return found
