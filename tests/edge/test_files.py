@@ -14,10 +14,18 @@ from typing import Any
 import pytest
 
 from asyncdl.edge import files
-from asyncdl.edge.files import PartFile, existing_size
+from asyncdl.edge.destination import existing_size as existing_size_on
+from asyncdl.edge.disk import OsDisk
+from asyncdl.edge.files import PartFile
 from asyncdl.errors import DestinationExistsError, StorageError
 from asyncdl.model import IfExists
+from asyncdl.rules.head import Head
 from tests.support.partfiles import part_of, written
+
+
+async def existing_size(dest: Path, if_exists: IfExists) -> int | None:
+    """On the real disk."""
+    return await existing_size_on(dest, if_exists, OsDisk())
 
 
 @pytest.fixture
@@ -55,8 +63,11 @@ class TestOpening:
         file = await PartFile.create(dest, if_exists="skip")
         await file.abandon()
 
-        wanted = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        assert [wanted] == [flags & wanted for flags in seen]
+        links = os.O_NOFOLLOW | os.O_CLOEXEC
+        assert {links} == {flags & links for flags in seen}
+        assert [os.O_CREAT | os.O_EXCL] == [
+            made for flags in seen if (made := flags & (os.O_CREAT | os.O_EXCL | os.O_TRUNC))
+        ]
 
     @pytest.mark.parametrize("target", ["there", "dangling"])
     async def test_link_in_the_way(self, dest: Path, target: str) -> None:
@@ -97,18 +108,34 @@ class TestOpening:
         with pytest.raises(StorageError):
             await PartFile.create(dest, if_exists="skip")
 
-    @pytest.mark.parametrize("size", [250, 251, 255, 256])
-    async def test_long_names(self, tmp_path: Path, size: int) -> None:
-        """The file system's 255 bytes must hold the suffix too; what does not fit is refused with a hint."""
-        dest = tmp_path / ("n" * size)
-        if size <= 250:
-            file = await written(dest)
-            await file.publish(1000)
+    @pytest.mark.parametrize("size", [230, 238, 239, 250, 251, 254, 255])
+    @pytest.mark.parametrize("letter", ["n", "\u00e9", "\U0001f600"], ids=["1 byte", "2 bytes", "4 bytes"])
+    async def test_long_names(self, tmp_path: Path, letter: str, size: int) -> None:
+        """B32: any name that a file can have is good; those beside it fit in the file system's 255 bytes too."""
+        length = len(letter.encode())
+        dest = tmp_path / (letter * (size // length) + "x" * (size % length))
+        file = await written(dest)
+        await file.begin(Head(size=1000))
+        await file.publish(1000)
 
-            assert 1000 == dest.stat().st_size
-            return
+        assert [dest] == list(tmp_path.iterdir())
+        assert 1000 == dest.stat().st_size
+
+    async def test_long_names_with_one_beginning(self, tmp_path: Path) -> None:
+        """What is cut off tells them apart."""
+        first, second = [
+            await written(tmp_path / ("n" * 254 + letter), size) for letter, size in (("a", 10), ("b", 20))
+        ]
+        await first.publish(10)
+        await second.publish(20)
+
+        assert {("a", 10), ("b", 20)} == {(path.name[-1], path.stat().st_size) for path in tmp_path.iterdir()}
+
+    async def test_name_that_no_file_can_have(self, tmp_path: Path) -> None:
+        """256 bytes are refused by the system, with a hint."""
         with pytest.raises(StorageError) as caught:
-            await PartFile.create(dest, if_exists="skip")
+            await existing_size(tmp_path / ("n" * 256), "skip")
+
         assert errno.ENAMETOOLONG == caught.value.errno
         assert caught.value.hint is not None
 

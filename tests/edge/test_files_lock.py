@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import fcntl
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from asyncdl.edge import files
+from asyncdl.edge import disk, files
+from asyncdl.edge.disk import OsDisk
 from asyncdl.edge.files import PartFile
 from asyncdl.errors import DestinationBusyError, StorageError
 from asyncdl.model import Chunk
+from asyncdl.rules.head import Head
+from asyncdl.rules.held import Held
 from tests.support.leaks import _descriptors
 from tests.support.partfiles import CONTENT, blocked, part_of, piece, written
 
@@ -36,6 +41,21 @@ asyncio.run(main())
 def dest(tmp_path: Path) -> Path:
     """A destination in a directory of its own."""
     return tmp_path / "file"
+
+
+HEAD = Head(size=1000, etag='"one"')
+
+
+class Elsewhere(OsDisk):
+    """The same files, seen from another process."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.holders = set()
+
+
+def unsupported(*_: object) -> None:
+    raise OSError(errno.ENOLCK, "No locks available")
 
 
 @pytest.mark.usefixtures("no_leaks")
@@ -86,15 +106,15 @@ class TestLock:
 
     async def test_taken_for_left_behind(self, dest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A file that another download removed before it was locked is not written into; a new one is made."""
-        real, removed = files._lock, list[bool]()
+        real, removed = OsDisk.lock, list[bool]()
 
-        def late(descriptor: int) -> bool | None:
+        def late(disk: OsDisk, descriptor: int) -> bool | None:
             if not removed:
                 part_of(dest).unlink()
                 removed.append(True)
-            return real(descriptor)
+            return real(disk, descriptor)
 
-        monkeypatch.setattr(files, "_lock", late)
+        monkeypatch.setattr(OsDisk, "lock", late)
         file = await written(dest)
         await file.publish(1000)
 
@@ -122,38 +142,68 @@ class TestLock:
         def fail(*_: object) -> bool:
             raise OSError(errno.EIO, "Input/output error")
 
-        monkeypatch.setattr(files, "_is_named", fail)
+        monkeypatch.setattr("asyncdl.edge.opening.is_named", fail)
         with pytest.raises(StorageError):
             await PartFile.create(dest, if_exists="skip")
 
     async def test_lost_every_race(self, dest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Who loses again and again stops trying, and keeps no descriptor."""
-        monkeypatch.setattr(files, "_lock", lambda _: False)
+        monkeypatch.setattr(OsDisk, "lock", lambda *_: False)
 
         with pytest.raises(DestinationBusyError):
             await PartFile.create(dest, if_exists="skip")
 
-    async def test_file_system_without_locks(self, dest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Where nobody can tell whether a `.part` is alive, it is left alone, and the error says what to do."""
-
-        def unsupported(*_: object) -> None:
-            raise OSError(errno.ENOLCK, "No locks available")
-
+    @pytest.mark.parametrize("journal", [True, False])
+    async def test_file_system_without_locks(self, dest: Path, monkeypatch: pytest.MonkeyPatch, journal: bool) -> None:
+        """Where nobody can tell by a lock whether a `.part` is alive, whoever shows signs of life keeps it."""
+        monkeypatch.setattr(files, "BEAT", 0.02)
         monkeypatch.setattr(fcntl, "flock", unsupported)
         first = await written(dest)
-        with pytest.raises(DestinationBusyError) as caught:
-            await PartFile.create(dest, if_exists="skip")
-        await first.publish(1000)
+        if journal:
+            await first.begin(HEAD)
+            await first.write([piece(0, 1000)])
+        second = asyncio.create_task(PartFile.create(dest, if_exists="skip", disk=Elsewhere()))
+        while not second.done():
+            await asyncio.sleep(0.01)
+            if journal:
+                await first.beat()
+            else:
+                await first.write([piece(0, 1000)])
 
-        assert "remove the file" in str(caught.value.hint)
+        with pytest.raises(DestinationBusyError):
+            await second
+        await first.publish(1000)
+        assert CONTENT.read(0, 1000) == dest.read_bytes()
+
+    async def test_dead_download_without_locks(self, dest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Whoever shows none for three beats is taken for dead, and what it left is gone on with."""
+        monkeypatch.setattr(files, "BEAT", 0.02)
+        monkeypatch.setattr(fcntl, "flock", unsupported)
+        first = await written(dest)
+        await first.begin(HEAD)
+        await first.write([piece(0, 1000)])
+        await first.commit([Held(0, 1000)])
+        began = time.monotonic()
+        second = await PartFile.create(dest, if_exists="skip", resume=True, disk=Elsewhere())
+        waited = time.monotonic() - began
+
+        assert waited >= 3 * 0.02
+        assert second.prior is not None
+        await second.begin(HEAD, second.prior.held)
+        with pytest.raises(DestinationBusyError):
+            await first.commit([Held(0, 1000)])
+        with pytest.raises(DestinationBusyError):
+            await first.publish(1000)
+        await first.abandon()
+        await second.publish(1000)
         assert CONTENT.read(0, 1000) == dest.read_bytes()
 
     @pytest.mark.parametrize("size", [0, 1000])
     async def test_lock_that_everybody_gets(self, dest: Path, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
         """Where locks are granted to all (some network file systems), the loser never publishes the other's bytes."""
-        monkeypatch.setattr(files, "_lock", lambda _: True)
+        monkeypatch.setattr(OsDisk, "lock", lambda *_: True)
         loser = await PartFile.create(dest, if_exists="replace")
-        winner = await PartFile.create(dest, if_exists="replace")
+        winner = await PartFile.create(dest, if_exists="replace", disk=Elsewhere())
         if size:
             await loser.write([Chunk(0, b"\xff" * size)])
         with pytest.raises(DestinationBusyError):
@@ -164,6 +214,42 @@ class TestLock:
         assert part_of(dest).exists()
         await winner.write([piece(0, 1000)])
         await winner.publish(1000)
+        assert CONTENT.read(0, 1000) == dest.read_bytes()
+
+    async def test_taken_over_between_the_look_and_the_rename(
+        self, dest: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The last moment at which a liar's lock can hurt: the other's half file has the `.part` name by then."""
+        monkeypatch.setattr(OsDisk, "lock", lambda *_: True)
+        loser = await written(dest)
+        await loser.begin(HEAD)
+        await loser.write([piece(0, 1000)])
+        real = OsDisk.replace
+        taken: list[bool] = []
+
+        def late(disk: OsDisk, source: Path, target: Path) -> None:
+            if source == part_of(dest) and not taken:
+                taken.append(True)
+                source.unlink()
+                source.write_bytes(b"half")
+            real(disk, source, target)
+
+        monkeypatch.setattr(OsDisk, "replace", late)
+        with pytest.raises(DestinationBusyError):
+            await loser.publish(1000)
+        await loser.abandon()
+
+        assert taken
+        assert not dest.exists()
+
+    async def test_one_process_without_locks(self, dest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Two downloads of one process do not need any to see each other."""
+        monkeypatch.setattr(OsDisk, "lock", lambda *_: True)
+        first = await written(dest)
+        with pytest.raises(DestinationBusyError):
+            await PartFile.create(dest, if_exists="skip")
+        await first.publish(1000)
+
         assert CONTENT.read(0, 1000) == dest.read_bytes()
 
 
@@ -189,8 +275,9 @@ class TestWindows:
                 raise blocked(32)
             real_unlink(path, missing_ok=missing_ok)
 
-        monkeypatch.setattr(files, "fcntl", None)
-        monkeypatch.setattr(files, "RENAME_PATIENCE", 0.2)
+        monkeypatch.setattr(disk, "fcntl", None)
+        monkeypatch.setattr(disk, "RENAME_PATIENCE", 0.2)
+        monkeypatch.setattr(files, "BEAT", 0.02)
         monkeypatch.setattr(Path, "replace", replace)
         monkeypatch.setattr(Path, "unlink", unlink)
         for name in ("O_DIRECTORY", "O_NOFOLLOW", "O_CLOEXEC", "O_NONBLOCK", "fchmod", "pwritev"):

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from asyncdl.edge import files
+from asyncdl.edge import disk
+from asyncdl.edge.disk import OsDisk
 from asyncdl.edge.files import PartFile
 from asyncdl.errors import DestinationExistsError, StorageError
 from asyncdl.model import IfExists
@@ -65,13 +66,13 @@ class TestModes:
         dest.write_bytes(b"old")
         dest.chmod(0o600)
         seen: list[int] = []
-        real = files._lock
+        real = OsDisk.lock
 
-        def look(descriptor: int) -> bool | None:
+        def look(disk: OsDisk, descriptor: int) -> bool | None:
             seen.append(mode_of(part_of(dest)))
-            return real(descriptor)
+            return real(disk, descriptor)
 
-        monkeypatch.setattr(files, "_lock", look)
+        monkeypatch.setattr(OsDisk, "lock", look)
         file = await PartFile.create(dest, if_exists="replace")
         await file.abandon()
 
@@ -136,7 +137,12 @@ class TestPublishing:
         monkeypatch.setattr(Path, "replace", replace)
         await file.publish(1000)
 
-        assert ["fsync file of 1000", "file.part becomes file", "fsync directory"] == events
+        assert [
+            "fsync file of 1000",
+            "file.part becomes file.part.done",
+            "file.part.done becomes file",
+            "fsync directory",
+        ] == events
         assert [dest] == list(dest.parent.iterdir())
 
     @pytest.mark.parametrize("old", [None, b"old"])
@@ -280,7 +286,8 @@ class TestBlockedRename:
         monkeypatch.setattr(Path, "replace", replace)
         await file.publish(1000)
 
-        assert (3, 1000) == (len(calls), dest.stat().st_size)
+        # Twice in vain, and then the two steps of a rename.
+        assert (4, 1000) == (len(calls), dest.stat().st_size)
 
     async def test_never_let_go(self, dest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """One that holds it for longer than our patience is an error; the bytes stay."""
@@ -290,7 +297,7 @@ class TestBlockedRename:
             raise blocked(32)
 
         monkeypatch.setattr(Path, "replace", replace)
-        monkeypatch.setattr(files, "RENAME_PATIENCE", 0.15)
+        monkeypatch.setattr(disk, "RENAME_PATIENCE", 0.15)
         with pytest.raises(StorageError):
             await file.publish(1000)
         await file.abandon()

@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
-from asyncdl.edge import files, space
-from asyncdl.edge.files import PartFile, write_all
+from asyncdl.edge import disk, space
+from asyncdl.edge.disk import OsDisk, write_all
+from asyncdl.edge.files import PartFile
 from asyncdl.errors import DiskFullError, StorageError
 from asyncdl.model import Chunk
 from tests.support.partfiles import CONTENT, part_of, piece, written
@@ -106,7 +107,7 @@ asyncio.run(main())
         run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True)
 
         refused = f"{errno.EFBIG} None"
-        assert [refused, "4000", refused, "0"] == run.stdout.splitlines()
+        assert [refused, "4000", refused, "4000"] == run.stdout.splitlines()
 
     @pytest.mark.parametrize(
         ("number", "kind", "hint"),
@@ -140,7 +141,7 @@ asyncio.run(main())
     def test_full_device(self) -> None:
         """The real thing, from a device that is always full."""
         with Path("/dev/full").open("wb", buffering=0) as full, pytest.raises(OSError, match="No space") as caught:
-            write_all(full.fileno(), [piece(0, 10)])
+            write_all(OsDisk(), full.fileno(), [piece(0, 10)])
 
         assert errno.ENOSPC == caught.value.errno
 
@@ -160,7 +161,7 @@ class TestReserving:
     @pytest.mark.parametrize("number", [errno.EOPNOTSUPP, errno.EINVAL, errno.ENODEV, errno.ENOSYS])
     async def test_cannot_be_done_here(self, dest: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
         """Where space cannot be reserved, the size is set and no block is written."""
-        monkeypatch.setattr(files, "fallocate", lambda *_: number)
+        monkeypatch.setattr(disk, "fallocate", lambda *_: number)
         file = await PartFile.create(dest, if_exists="skip")
         await file.reserve(1 << 30)
         status = part_of(dest).stat()
@@ -239,7 +240,7 @@ asyncio.run(main())
     async def test_no_room(self, dest: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
         """A disk that is too small says so before the first byte, and keeps nothing of the attempt."""
         file = await PartFile.create(dest, if_exists="skip")
-        monkeypatch.setattr(files, "fallocate", lambda *_: number)
+        monkeypatch.setattr(disk, "fallocate", lambda *_: number)
         with pytest.raises(DiskFullError) as caught:
             await file.reserve(1 << 20)
         size = part_of(dest).stat().st_size

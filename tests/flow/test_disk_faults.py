@@ -25,7 +25,7 @@ def fail_at(monkeypatch: pytest.MonkeyPatch, name: str, call: int, code: int) ->
     calls: list[int] = []
 
     def failing(descriptor: int, *arguments: object, **named: object) -> object:
-        if not os.readlink(f"/proc/self/fd/{descriptor}").endswith(".part"):
+        if not str(Path(f"/proc/self/fd/{descriptor}").readlink()).endswith(".part"):
             return real(descriptor, *arguments, **named)
         calls.append(1)
         if len(calls) >= call:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import asyncdl
-from asyncdl.edge import files
+from asyncdl.edge import disk, files
 from asyncdl.testing import Fault, Origin
 from tests.support.flow import KIB, PART, fetch, holds, small
 
@@ -121,7 +121,7 @@ async def test_a_slow_disk_is_nobodys_fault(
     origin: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, may_block: None
 ) -> None:
     """Connections that wait for our own writer are not taken for slow ones."""
-    real = files.write_all
+    real = disk.write_all
 
     def slow(*arguments: Any) -> None:
         sleep(0.25)
