@@ -310,13 +310,14 @@ class FileDownload:
             hint="nothing of it is kept: the next download begins anew",
         )
 
-    def _state(self) -> tuple[int, int | None, int, int]:
-        job = self._job
+    def _state(self) -> tuple[int, int | None, int, int, int]:
+        job, writer = self._job, self._writer
         total = job.remote.size if job.remote else job.declared_size
-        written = self._writer.written if self._writer else 0
+        written, resumed = (writer.written, writer.resumed) if writer else (0, 0)
         if self._skipped:
             written = total = self._existing or 0
-        return written, total, job.counters.retries, job.refresher.refreshes
+            resumed = 0
+        return written, total, resumed, job.counters.retries, job.refresher.refreshes
 
     async def _skip(self, size: int) -> Result:
         wanted = self._wanted

@@ -278,6 +278,7 @@ class Progress:
     Attributes:
         done: bytes written to the file, each offset counted once; never more than `total`.
         total: size of the object in bytes, or None while unknown.
+        resumed: how many of `done` an earlier download had left; they count in no rate.
         rate: bytes per second over the last seconds.
         eta: seconds to go at that rate, or None while unknown.
         retries, refreshes: so far.
@@ -288,6 +289,7 @@ class Progress:
     rate: float
     eta: float | None
     elapsed: float
+    resumed: int = 0
     retries: int = 0
     refreshes: int = 0
     phase: Phase = Phase.DOWNLOADING

@@ -26,12 +26,12 @@ class Reporter:
     A callback that raises is reported to the log once and does not disturb the download.
 
     Attributes:
-        state: gives `(done, total, retries, refreshes)` at the moment; set by whoever knows.
+        state: gives `(done, total, resumed, retries, refreshes)` at the moment; set by whoever knows.
     """
 
     def __init__(self, callback: ProgressCallback | None, clock: Clock) -> None:
         self._callback, self._clock = callback, clock
-        self.state: Callable[[], tuple[int, int | None, int, int]] = lambda: (0, None, 0, 0)
+        self.state: Callable[[], tuple[int, int | None, int, int, int]] = lambda: (0, None, 0, 0, 0)
         self._began = clock.monotonic()
         self._meter = Meter(self._began)
         self._complained = False
@@ -57,17 +57,18 @@ class Reporter:
         if self._callback is None:
             return
         now = self._clock.monotonic()
-        done, total, retries, refreshes = self.state()
-        rate = self._meter.add(now, done)
+        done, total, resumed, retries, refreshes = self.state()
+        rate = self._meter.add(now, done - resumed)
         elapsed = now - self._began
         if phase is Phase.FINISHED and elapsed > 0:
-            rate = done / elapsed
+            rate = (done - resumed) / elapsed
         progress = Progress(
             done=done,
             total=total,
             rate=rate,
             eta=eta(done, total, rate),
             elapsed=elapsed,
+            resumed=resumed,
             retries=retries,
             refreshes=refreshes,
             phase=phase,

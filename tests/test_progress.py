@@ -27,7 +27,7 @@ def reporter(
     """A reporter that sees these states, the last of them for ever."""
     made = Reporter(callback, clock or ManualClock())
     left = list(states or [(0, None)])
-    made.state = lambda: (*(left.pop(0) if len(left) > 1 else left[0]), 3, 2)
+    made.state = lambda: (*(left.pop(0) if len(left) > 1 else left[0]), 0, 3, 2)
     return made
 
 

@@ -99,6 +99,8 @@ def _refuse_contradictions(asked: settings.Settings) -> None:
         msg = "--refresh-command (or ASYNCDL_REFRESH_COMMAND) serves one file, but several URLs are given"
     elif several and asked.size is not None:
         msg = "--size is one file's, but several URLs are given"
+    elif several and asked.checksum is not None:
+        msg = "--checksum is one file's, but several URLs are given"
     elif asked.output == "-":
         msg = "standard output is no place for a file that arrives in parts out of order"
     elif asked.output is not None and asked.output.endswith(("/", "/.", "/..")):

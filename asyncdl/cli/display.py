@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 #: Seconds between two plain lines about one file.
 LINE_INTERVAL: Final = 5.0
+_AGAIN: Final = "the same command goes on with what has come"
 
 
 class Display:
@@ -35,6 +36,8 @@ class Display:
         self.verbose = verbose
         #: Whether an error must say which of several files it is about.
         self.several = False
+        #: Whether the same command would go on from where it is now.
+        self.resumable = False
 
     def started(self, job: Job) -> None:
         """A file begins."""
@@ -56,6 +59,8 @@ class Display:
     def interrupted(self, number: signal.Signals) -> None:
         """A signal ended everything."""
         self.errors.write(f"{text.PROGRAM}: interrupted by {number.name}")
+        if self.resumable:
+            self.errors.write(f"hint: {_AGAIN}")
 
     def note(self, line: str) -> None:
         """Something for whoever asked for more."""
@@ -123,6 +128,7 @@ class JsonDisplay(Display):
                 job,
                 done=progress.done,
                 total=progress.total,
+                resumed=progress.resumed,
                 rate=round(progress.rate, 1),
                 eta=None if progress.eta is None else round(progress.eta, 1),
                 elapsed=round(progress.elapsed, 3),
@@ -139,7 +145,9 @@ class JsonDisplay(Display):
             outcome=result.outcome.value,
             done=result.size,
             total=result.size,
+            checksum=None if result.checksum is None else str(result.checksum),
             fetched=result.fetched,
+            resumed=result.resumed,
             elapsed=round(result.elapsed, 3),
             requests=result.requests,
             retries=result.retries,
@@ -155,7 +163,8 @@ class JsonDisplay(Display):
         """Event `failed` with the code `interrupted`."""
         super().interrupted(number)
         message = f"interrupted by {number.name}"
-        self._failure(self._current, "interrupted", message, None, exit_codes.of_signal(number))
+        hint = _AGAIN if self.resumable else None
+        self._failure(self._current, "interrupted", message, hint, exit_codes.of_signal(number))
 
     def _failure(self, job: Job | None, code: str, message: str, hint: str | None, exit_code: int) -> None:
         self._current = None

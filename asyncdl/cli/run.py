@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from asyncdl.cli import exit_codes, jobs, signals, text
 from asyncdl.cli.display import Display, JsonDisplay, PlainDisplay
 from asyncdl.errors import AsyncdlError, OptionsError
+from asyncdl.model import Phase
 
 if TYPE_CHECKING:
     import signal
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from asyncdl.cli.settings import Settings
-    from asyncdl.model import IfExists, Progress, Result, Source
+    from asyncdl.model import Checksum, IfExists, Progress, Result, Source
     from asyncdl.options import Options, Retry, Timeouts
 
 
@@ -33,6 +34,7 @@ class Download(Protocol):
         dest: Path,
         *,
         size: int | None = ...,
+        checksum: Checksum | str | None = ...,
         headers: Iterable[tuple[str, str]] | None = ...,
         if_exists: IfExists = ...,
         options: Options = ...,
@@ -105,17 +107,23 @@ async def _run(asked: Settings, display: Display, download: Download | None) -> 
     codes = []
     display.several = len(planned) > 1
     for job in planned:
+
+        def progressed(progress: Progress, job: jobs.Job = job) -> None:
+            display.resumable = asked.resume and progress.done > 0 and progress.phase is not Phase.FINISHED
+            display.progressed(job, progress)
+
         call = functools.partial(
             download,
             job.source,
             job.path,
             size=asked.size,
+            checksum=asked.checksum,
             headers=asked.headers,
             if_exists=asked.if_exists,
             options=options,
             timeouts=asked.timeouts(spent=job.spent),
             retry=retry,
-            on_progress=functools.partial(display.progressed, job),
+            on_progress=progressed,
         )
         codes.append(await _one(job, display, call))
     return exit_codes.combined(codes)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, cast, get_args
 
 from asyncdl.cli import values
 from asyncdl.errors import OptionsError
-from asyncdl.model import IfExists
+from asyncdl.model import Checksum, IfExists
 from asyncdl.options import Options, Retry, Timeouts
 
 if TYPE_CHECKING:
@@ -83,6 +83,13 @@ VALUE_OPTIONS: Final = (
         in_environment=False,
     ),
     ValueOption(
+        flags=("--checksum",),
+        read=values.checksum,
+        metavar="ALGORITHM:VALUE",
+        help="the file's checksum, as sha256:HEX, if known; the file appears only if it has it",
+        in_environment=False,
+    ),
+    ValueOption(
         flags=("--part-size",),
         read=values.positive_size,
         metavar="N",
@@ -137,6 +144,27 @@ VALUE_OPTIONS: Final = (
         default="skip",
     ),
     ValueOption(
+        flags=("--resume",),
+        read=values.flag,
+        metavar="",
+        help="go on with what an interrupted download left, if it is proven to be of the same object; default: yes",
+        default=_OPTIONS.resume,
+    ),
+    ValueOption(
+        flags=("--resume-unproven",),
+        read=values.flag,
+        metavar="",
+        help="go on with it also where nothing proves that, and nothing contradicts it",
+        default=_OPTIONS.resume_unproven,
+    ),
+    ValueOption(
+        flags=("--check-space",),
+        read=values.flag,
+        metavar="",
+        help="refuse a file that is larger than the space that is free; default: yes",
+        default=_OPTIONS.check_space,
+    ),
+    ValueOption(
         flags=("--proxy",),
         read=values.some_text,
         metavar="URL",
@@ -168,6 +196,7 @@ class Settings:
     dir: str
     connections: int
     size: int | None
+    checksum: Checksum | None
     part_size: int | None
     max_time: float | None
     connect_timeout: float
@@ -176,6 +205,9 @@ class Settings:
     refresh_command: str | None
     refresh_timeout: float
     if_exists: IfExists
+    resume: bool
+    resume_unproven: bool
+    check_space: bool
     proxy: str | None
     cacert: str | None
     allow_private_redirects: bool
@@ -191,6 +223,9 @@ class Settings:
         return Options(
             connections=self.connections,
             part_size=self.part_size,
+            check_space=self.check_space,
+            resume=self.resume,
+            resume_unproven=self.resume_unproven,
             proxy=self.proxy,
             ca_file=self.cacert or None,
             allow_private_redirects=self.allow_private_redirects,

@@ -70,7 +70,8 @@ def progress_line(name: str, progress: Progress) -> str:
         done = f"{human_size(progress.done)} of {human_size(progress.total)} ({share} %)"
     else:
         done = human_size(progress.done)
-    parts = [f"{human_size(progress.rate)}/s"]
+    parts = [f"{human_size(progress.resumed)} were there already"] if progress.resumed else []
+    parts.append(f"{human_size(progress.rate)}/s")
     if progress.eta is not None and progress.phase is Phase.DOWNLOADING:
         parts.append(f"{human_time(progress.eta)} to go")
     if trouble := troubles(progress):
@@ -89,12 +90,15 @@ def summary_line(result: Result) -> str:
     if result.outcome is Outcome.SKIPPED:
         return clean(f"{result.path}: {size}, is there already, skipped")
     rate = result.fetched / result.elapsed if result.elapsed > 0 else 0.0
+    kept = f", {human_size(result.resumed)} of it were there already" if result.resumed else ""
+    verified = f", {result.checksum.algorithm} verified" if result.checksum else ""
     counts = (
         counted(result.requests, "request", "requests"),
         counted(result.retries, "retry", "retries"),
         counted(result.refreshes, "refresh", "refreshes"),
     )
-    return clean(f"{result.path}: {size} in {human_time(result.elapsed)}, {human_size(rate)}/s, {', '.join(counts)}")
+    speed = f"in {human_time(result.elapsed)}, {human_size(rate)}/s"
+    return clean(f"{result.path}: {size}{kept} {speed}{verified}, {', '.join(counts)}")
 
 
 def message_of(error: BaseException) -> str:

@@ -7,6 +7,7 @@ import re
 from typing import Final
 
 from asyncdl.errors import OptionsError
+from asyncdl.model import Checksum
 from asyncdl.rules.urls import check_headers
 
 _UNITS: Final = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
@@ -101,6 +102,15 @@ def flag(text: str) -> bool:
         msg = f"must be one of {', '.join(_FLAGS)}"
         raise OptionsError(msg)
     return _FLAGS[word]
+
+
+def checksum(text: str) -> Checksum:
+    """`sha256:HEX`, or another algorithm and its value in hexadecimal digits or base64.
+
+    Raises:
+        OptionsError: it is none.
+    """
+    return Checksum.parse(text.strip())
 
 
 def some_text(text: str) -> str:

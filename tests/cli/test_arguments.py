@@ -9,6 +9,7 @@ from asyncdl.cli.settings import VALUE_OPTIONS
 from asyncdl.errors import OptionsError
 
 _URL = "https://host/a.bin?X-Amz-Signature=hunter2secret"
+_MD5 = f"md5:{'0f' * 16}"
 
 
 def _refusal(*argv: str, environ: dict[str, str] | None = None) -> str:
@@ -82,6 +83,20 @@ def test_a_bad_variable_is_named(option: object) -> None:
     assert "\0" not in words
 
 
+def test_what_is_kept_and_verified() -> None:
+    """Each switch and the checksum end up where they belong, and are at the engine's defaults otherwise."""
+    asked = arguments.parse([_URL, "--no-resume", "--resume-unproven", "--no-check-space", "--checksum", _MD5], {})
+    plain = arguments.parse([_URL], {}).options()
+
+    assert (False, True, False) == (
+        asked.options().resume,
+        asked.options().resume_unproven,
+        asked.options().check_space,
+    )
+    assert (True, False, True) == (plain.resume, plain.resume_unproven, plain.check_space)
+    assert _MD5 == str(asked.checksum)
+
+
 @pytest.mark.parametrize(
     "argv",
     [
@@ -89,6 +104,9 @@ def test_a_bad_variable_is_named(option: object) -> None:
         [_URL, _URL, "-o", "f"],
         [_URL, _URL, "--refresh-command", "x"],
         [_URL, _URL, "--size", "1"],
+        [_URL, _URL, "--checksum", f"md5:{'0' * 32}"],
+        [_URL, "--checksum", "hunter2secret"],
+        [_URL, "--checksum", "sha256:hunter2secret"],
         [_URL, "-o", "-"],
         [_URL, "-o", "dir/"],
         [_URL, "-x", "0"],
@@ -117,7 +135,7 @@ def test_usage_errors_give_nothing_away(argv: list[str]) -> None:
     assert "hunter2secret" not in words
 
 
-@pytest.mark.parametrize("option", ["-i", "-j", "--checksum", "--limit-rate", "--refresh-url"])
+@pytest.mark.parametrize("option", ["-i", "-j", "--limit-rate", "--refresh-url"])
 def test_nothing_is_offered_that_is_not_there(option: str) -> None:
     """An option that does not work yet is unknown."""
     assert f"unknown option {option}" in _refusal(_URL, option, "https://host/b")

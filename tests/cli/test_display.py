@@ -19,7 +19,7 @@ from asyncdl.cli.jobs import Job
 from asyncdl.cli.run import choose_display
 from asyncdl.cli.streams import Lines
 from asyncdl.errors import AsyncdlError, ConnectError
-from asyncdl.model import Outcome, Phase, Progress, Result
+from asyncdl.model import Checksum, Outcome, Phase, Progress, Result
 
 _JOB = Job(source="https://host/a?sig=hunter2secret", path=Path("dir/[red]a.bin"), url="https://host/a?…")
 _MIB = 1 << 20
@@ -95,6 +95,23 @@ def test_plain_lines() -> None:
 def test_plain_lines_without_a_size() -> None:
     """No total, no share of it."""
     assert "a: 3 B, 2.0 MiB/s, 1:30 to go" == text.progress_line("a", _progress(3, total=None))
+
+
+def test_what_was_there_already() -> None:
+    """Resumed bytes are no speed, and what was verified is said."""
+    result = Result(
+        path=Path("a"),
+        outcome=Outcome.DOWNLOADED,
+        size=4 << 20,
+        elapsed=1.0,
+        fetched=1 << 20,
+        resumed=3 << 20,
+        checksum=Checksum.parse("md5:" + "0f" * 16),
+    )
+    progress = Progress(done=3 << 20, total=4 << 20, rate=0.0, eta=None, elapsed=0.1, resumed=3 << 20)
+
+    assert "a: 4.0 MiB, 3.0 MiB of it were there already in 1.0 s, 1.0 MiB/s, md5 verified" in text.summary_line(result)
+    assert "3.0 MiB were there already" in text.progress_line("a", progress)
 
 
 def test_skipped() -> None:

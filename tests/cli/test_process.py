@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import os
 import shlex
@@ -228,6 +229,48 @@ async def test_one_signal(number: str, code: int, origin: Origin, tmp_path: Path
     assert [f"asyncdl: interrupted by {number}"] == ended.err.splitlines()
     assert ("failed", "interrupted", code) == tuple(ended.events[-1][key] for key in ("event", "code", "exit_code"))
     assert not (tmp_path / "model.bin").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX's")
+async def test_same_command_again(origin: Origin, tmp_path: Path) -> None:
+    """D2, B36: interrupted, it says that it can go on; and it does, with another URL, and verifies the whole."""
+    size = (6 << 20) + 5
+    content = origin.add("/model.bin", size)
+    checksum = f"sha256:{hashlib.sha256(content.read(0, size)).hexdigest()}"
+    origin.script(Fault(stall_after=(5 << 20) + 7, times=1))
+    command = ("--json", "-d", str(tmp_path), "--checksum", checksum)
+    first, second = origin.presign("/model.bin", ttl=60), origin.presign("/model.bin", ttl=60)
+    process = await _start(first, *command, program=("-c", _WITHOUT_NOHUP))
+    said = b""
+    async with asyncio.timeout(_WITHIN):
+        while f'"done": {(5 << 20) + 7}'.encode() not in said:
+            said += await _line(process)
+    process.send_signal(signal.SIGINT)
+    interrupted = await _end(process, said)
+    ended = await _run(second, *command)
+
+    hint = "the same command goes on with what has come"
+    assert 130 == interrupted.code
+    assert ["asyncdl: interrupted by SIGINT", f"hint: {hint}"] == interrupted.err.splitlines()
+    assert hint == interrupted.events[-1]["hint"]
+    interrupted.assert_clean(first, second)
+    ended.assert_clean(first, second)
+    assert 0 == ended.code
+    assert content.first_difference(tmp_path / "model.bin") is None
+    assert (checksum, (5 << 20) + 6) == (ended.events[-1]["checksum"], ended.events[-1]["resumed"])
+
+
+async def test_journal_of_another_program(origin: Origin, tmp_path: Path) -> None:
+    """Whatever has the journal's name and is none is left alone, and what to do is said."""
+    origin.add("/model.bin", _SIZE)
+    (tmp_path / "model.bin.part").write_bytes(b"somebody's")
+    (tmp_path / "model.bin.part.journal").write_bytes(b"somebody's diary")
+
+    ended = await _run(origin.url("/model.bin"), "-d", str(tmp_path))
+
+    assert 6 == ended.code
+    assert b"somebody's diary" == (tmp_path / "model.bin.part.journal").read_bytes()
+    assert b"somebody's" == (tmp_path / "model.bin.part").read_bytes()
 
 
 _STUBBORN = """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tracemalloc
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -12,24 +12,27 @@ import pytest
 import asyncdl
 from asyncdl.model import Chunk
 from asyncdl.testing import origin_process
+from tests.support.fakes import RecordingSink
 from tests.support.flow import KIB
 
 MIB = 1 << 20
 
 
-class Discard:
+class Discard(RecordingSink):
     """A sink that keeps nothing, is slow, and notes how many bytes it was given at a time."""
 
     def __init__(self, pause: float = 0.0) -> None:
+        super().__init__()
         self._pause = pause
         self.largest = 0
 
-    async def reserve(self, size: int) -> None:
+    async def reserve(self, size: int, *, preallocate: bool = True, check_space: bool = True) -> None:
         """Nothing to reserve."""
 
-    async def write(self, chunks: Sequence[Chunk]) -> None:
+    async def write(self, chunks: Sequence[Chunk], then: Callable[[], object] = bool) -> None:
         self.largest = max(self.largest, sum(len(chunk.data) for chunk in chunks))
         await asyncio.sleep(self._pause)
+        then()
 
     async def publish(self, size: int) -> None:
         """Nothing to publish."""
@@ -61,7 +64,7 @@ async def test_slow_disk_costs_no_memory(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def _creating(sink: Discard) -> object:
-    async def create(dest: Path, *, if_exists: str) -> Discard:
+    async def create(dest: Path, **_: object) -> Discard:
         return sink
 
     return create

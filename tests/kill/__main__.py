@@ -43,16 +43,15 @@ class _Line:
 
 def summary(tally: Tally) -> str:
     """All there is to say, the wrong ones with everything that happened to them."""
-    size = tally.bytes // MIB
+    verdict = "NOT WELL" if tally.wrong else "well"
     lines = [
-        f"files: {_counts(tally.files)}",
+        f"{tally.bytes / MIB:.0f} MiB in files: {_counts(tally.files)}",
         f"kills: {_counts(tally.kills)}",
         f"last disk call before them: {_counts(tally.last_calls)}",
         f"{tally.resumed:,} of {tally.lives:,} lives went on with what others left",
         f"fetched again: {tally.fetched_again / MIB:.1f} MiB of at most {tally.bound / MIB:.1f}",
         *(f"WRONG: {wrong}" for wrong in tally.wrong),
-        f"{'NOT WELL' if tally.wrong else 'well'}: {tally.killed:,} kills, {tally.files.total():,} files, {size} MiB "
-        f"in {tally.seconds:.0f} s, seed {tally.seed}",
+        f"{verdict}: {tally.killed:,} kills, {tally.files.total():,} files in {tally.seconds:.0f} s, seed {tally.seed}",
     ]
     return "\n".join(lines)
 

@@ -15,7 +15,7 @@ from asyncdl.edge import hashing
 from asyncdl.edge.opening import Names
 from asyncdl.options import KIB, MIB
 from asyncdl.testing import Content, Origin
-from asyncdl.testing.objects import MADE_UP
+from asyncdl.testing.objects import LAST_MODIFIED, MADE_UP
 from tests.kill.damage import DAMAGES
 from tests.kill.doomed import How, Kill, Mutant
 from tests.kill.evidence import Found, WrongError, look
@@ -95,8 +95,8 @@ class Servers:
     def add(self, path: str, size: int, seed: int, *, validated: bool = True) -> Content:
         tag = MADE_UP if validated else None
         for origin in self._all:
-            content = origin.add(path, size, seed=seed, etag=tag, last_modified=tag and "Wed, 01 Jan 2025 00:00:00 GMT")
-        return content
+            origin.add(path, size, seed=seed, etag=tag, last_modified=LAST_MODIFIED if validated else None)
+        return Content(seed, size)
 
     def url(self, path: str, rng: random.Random, *, stream: bool) -> str:
         """One that was never used before."""

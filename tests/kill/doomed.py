@@ -60,10 +60,12 @@ class Doomed(OsDisk):
         number = self._count()
         if (self._how, self._at) in {("before", number), ("half", number)}:
             die()
-        yield
-        if (self._how, self._at) == ("after", number):
-            die()
-        self._said(name, self._written)
+        try:
+            yield
+        finally:  # a file that is not there is a call as well
+            if (self._how, self._at) == ("after", number):
+                die()
+            self._said(name, self._written)
 
     def create(self, path: Path, mode: int) -> int:
         with self._call("create"):

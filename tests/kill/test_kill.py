@@ -1,4 +1,4 @@
-"""Processes killed at random places of downloads, and others that go on with what they left; and the eyes that watch."""
+"""Processes killed at random places of downloads, and others that go on with what is left; and the eyes that watch."""
 
 from __future__ import annotations
 

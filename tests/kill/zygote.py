@@ -131,7 +131,8 @@ class _Child:
 
 def live(lives: list[Life]) -> list[End]:
     """Fork them, each when the one before it is far enough or has ended, and outlive them."""
-    waiting, children = lives[:], []
+    waiting = lives[:]
+    children: list[_Child] = []
     deadline = time.monotonic() + HANGS
     with selectors.DefaultSelector() as selector:
         while waiting or selector.get_map():

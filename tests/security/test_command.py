@@ -183,14 +183,14 @@ async def test_children(scene: Scene, tmp_path: Path) -> None:
 
 
 async def test_temporary_files(scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is left in the places for temporary files, caches and settings; `.part` is named after the file."""
+    """Nothing is left in the places for temporary files, caches and settings; `.part` and its journal are named after the file."""
     for name in ("TMPDIR", "HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME"):
         (tmp_path / name).mkdir()
         monkeypatch.setenv(name, str(tmp_path / name))
     scene.origin.script(Fault(request=range(1, 99), drop_after=0))
     await command(scene.sign(), "-d", str(scene.dest.parent), "-x", "1", "--part-size", "64K")
 
-    assert ["into", "into/object.part"] == sorted(
+    assert ["into", "into/object.part", "into/object.part.journal"] == sorted(
         str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file() or path.name == "into"
     )
 
