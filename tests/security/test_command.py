@@ -183,7 +183,7 @@ async def test_children(scene: Scene, tmp_path: Path) -> None:
 
 
 async def test_temporary_files(scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is left in the places for temporary files, caches and settings; `.part` and its journal are named after the file."""
+    """Nothing is left in the places for temporary files, caches and settings; what is left is named after the file."""
     for name in ("TMPDIR", "HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME"):
         (tmp_path / name).mkdir()
         monkeypatch.setenv(name, str(tmp_path / name))
