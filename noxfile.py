@@ -94,6 +94,15 @@ def soak(session: nox.Session) -> None:
 
 
 @nox.session
+def crash(session: nox.Session) -> None:
+    """Power failures at every step of a download, and processes that are killed; minutes of both."""
+    session.install(".[test,cli,checksums]")
+    session.run("python", "-m", "tests.crash", *(session.posargs or ["--states", "200000"]))
+    if not session.posargs:
+        session.run("python", "-m", "tests.kill", "--kills", "1000")
+
+
+@nox.session
 def package(session: nox.Session) -> None:
     """Builds wheel and source archive, checks their metadata, and tries the wheel in an empty environment."""
     session.install("build", "twine", ".[test,cli]", "hatchling")
