@@ -1,4 +1,4 @@
-"""What else may lie where a dead download left its files: cut, zeroed, flipped, exchanged, of others, of later releases."""
+"""What may lie where a dead download left its files: cut, zeroed, flipped, exchanged, of others, of later releases."""
 
 from __future__ import annotations
 

@@ -13,10 +13,13 @@ _ROOT = str(Path(__file__).parents[2])
 _WITHIN = 40.0
 
 
-async def run_python(code: str, *arguments: object, environ: Mapping[str, str] | None = None) -> list[str]:
+async def run_python(
+    code: str, *arguments: object, environ: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> list[str]:
     """What the lines printed; fails where they raised, or printed anything to standard error."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)),
+        cwd=cwd,
         env={**os.environ, "PYTHONPATH": _ROOT, **(environ or {})},
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
