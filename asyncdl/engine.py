@@ -11,8 +11,9 @@ from typing import Any
 from asyncdl.edge.clock import Clock
 from asyncdl.edge.destination import existing_size, sum_of, sweep
 from asyncdl.edge.disk import Disk, OsDisk
-from asyncdl.edge.files import BEAT, FileSink, PartFile
+from asyncdl.edge.files import BEAT, PartFile
 from asyncdl.edge.refusals import exists
+from asyncdl.edge.sink import FileSink
 from asyncdl.edge.transport import Transport
 from asyncdl.edge.waits import first_cause, is_cancelled
 from asyncdl.errors import DiskFullError, IntegrityError, OptionsError, StorageError, TransferError

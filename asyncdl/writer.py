@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from asyncdl.edge.clock import Clock
-from asyncdl.edge.files import FileSink
+from asyncdl.edge.sink import FileSink
 from asyncdl.edge.waits import first_cause
 from asyncdl.model import Chunk, Part
 from asyncdl.options import MIB

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Protocol, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 
 from asyncdl.edge import journal_file
 from asyncdl.edge.disk import Disk, OsDisk, Reader, is_named, write_all
@@ -38,45 +38,6 @@ BEAT = 5.0
 _MISSED_BEATS = 3
 
 
-class FileSink(Protocol):
-    """Where the writer puts bytes, and what the engine finishes or gives up."""
-
-    @property
-    def prior(self) -> State | None:
-        """What an earlier download left here that can be gone on with; nothing of it is lost before `begin`."""
-        ...
-
-    async def begin(self, head: Head, keep: Sequence[Held] = ()) -> None:
-        """Take the file for the object that `head` speaks of, `keep` being all that is believed of its bytes."""
-
-    async def reserve(self, size: int, *, preallocate: bool = True, check_space: bool = True) -> None:
-        """Take `size` bytes on the disk, where that can be done without writing them."""
-
-    async def write(self, chunks: Sequence[Chunk], then: Callable[[], object] = bool) -> None:
-        """Write every chunk at its offset, completely; `then` is called in the same thread."""
-
-    async def commit(self, held: Sequence[Held]) -> None:
-        """Make everything written before this call durable, and then claim `held`, which is some of it."""
-
-    async def drop_cache(self, spans: Sequence[Part]) -> None:
-        """Memory need not keep these durable bytes: nobody will read them soon."""
-
-    async def forget(self, spans: Sequence[Part]) -> None:
-        """Claim nothing of `spans` any more, durably: they will be written anew."""
-
-    async def beat(self) -> None:
-        """Show others that this download is alive."""
-
-    async def examine(self, call: Callable[[Reader], T]) -> T:
-        """The result of `call`, in a thread where it can read the file; one such call at a time."""
-
-    async def publish(self, size: int) -> None:
-        """Make exactly `size` bytes durable under the destination's name."""
-
-    async def abandon(self) -> None:
-        """Close; what has been written stays in `.part`, an empty `.part` goes."""
-
-
 class PartFile:
     """One `.part` file on a disk; made by `create`."""
 
@@ -87,6 +48,8 @@ class PartFile:
         self._disk = disk
         self._journal = JournalFile(disk, self._names.journal, journal_file.new_owner())
         self._opened: Opened | None = None
+        # Publishing opens files, one at a time, and by then connections may have every descriptor there is.
+        self._spare = -1
         self._mode: int | None = None
         self._worth_keeping = False
         self._worker = Worker(self._release)
@@ -122,15 +85,17 @@ class PartFile:
         # The old file may be private: nobody else may open its successor, not even before the next call.
         mode = 0o666 if old is None else 0o600
         opened = open_part(self._disk, self._names, resume=self._resume, mode=mode, alone=alone)
-        self._mode = None if old is None else old.st_mode & 0o777
         self._have(opened)
+        if old is not None:
+            self._mode = old.st_mode & 0o777
+        elif opened.prior is None:
+            self._mode = self._disk.fstat(opened.descriptor).st_mode & 0o777
+        self._disk.set_mode(opened.descriptor, 0o600)
 
     def _have(self, opened: Opened) -> None:
         self._opened, self.prior = opened, opened.prior
         self._worth_keeping = opened.prior is not None
-        if self._mode is None and opened.prior is None:
-            self._mode = self._disk.fstat(opened.descriptor).st_mode & 0o777
-        self._disk.set_mode(opened.descriptor, 0o600)
+        self._take_spare()
 
     async def _outwait_others(self) -> None:
         """Without locks a living download is known by its beats.
@@ -166,7 +131,9 @@ class PartFile:
         status = self._disk.fstat(self._descriptor)
         head = replace(head, inode=status.st_ino or None, device=status.st_dev)
         self._worth_keeping = bool(keep)
+        self._close_spare()
         self._journal.begin(State(head=head, owner="new", held=keep))
+        self._take_spare()
         if self._mode is None:
             self._mode = self._journal.mode
         self.prior = None
@@ -185,7 +152,7 @@ class PartFile:
         opened = create_part(self._disk, self._names, 0o600)
         if opened is None:
             raise busy(self._names.part)
-        self._opened = opened
+        self._have(opened)
 
     async def reserve(self, size: int, *, preallocate: bool = True, check_space: bool = True) -> None:
         """Take the space, or at least look whether it is there.
@@ -273,6 +240,7 @@ class PartFile:
 
     def _rename(self) -> None:
         names, disk = self._names, self._disk
+        self._close_spare()
         status = disk.status(names.dest)
         if status is not None:
             refuse_odd(names.dest, status.st_mode)
@@ -307,7 +275,18 @@ class PartFile:
         except OSError as error:
             raise storage_error(error, doing, self._names.part) from error
 
+    def _take_spare(self) -> None:
+        with contextlib.suppress(OSError):
+            self._spare = self._disk.open(self._names.part, write=False)
+
+    def _close_spare(self) -> None:
+        spare, self._spare = self._spare, -1
+        if spare >= 0:
+            with contextlib.suppress(OSError):
+                self._disk.close(spare)
+
     def _let_go(self) -> None:
+        self._close_spare()
         opened, self._opened = self._opened, None
         if opened is not None:
             let_go(self._disk, opened.held)

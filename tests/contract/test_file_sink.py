@@ -11,7 +11,8 @@ from typing import Any, Protocol
 
 import pytest
 
-from asyncdl.edge.files import FileSink, PartFile
+from asyncdl.edge.files import PartFile
+from asyncdl.edge.sink import FileSink
 from asyncdl.errors import DestinationExistsError, DiskFullError, StorageError
 from asyncdl.model import Chunk, IfExists
 from asyncdl.testing import Content

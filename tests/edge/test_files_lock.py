@@ -123,10 +123,11 @@ class TestLock:
     async def test_gone_before_it_was_looked_at(self, dest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A `.part` that its owner renames just now is no obstacle."""
         part_of(dest).write_bytes(b"just going")
-        real = os.open
+        real, gone = os.open, list[bool]()
 
         def late(path: Any, flags: int, *rest: Any, **named: Any) -> int:
-            if path == part_of(dest) and not flags & os.O_CREAT:
+            if path == part_of(dest) and not flags & os.O_CREAT and not gone:
+                gone.append(True)
                 part_of(dest).unlink()
             return real(path, flags, *rest, **named)
 

@@ -37,7 +37,6 @@ def _proc() -> None:
         pytest.skip("without /proc nobody knows how many descriptors are open")
 
 
-@pytest.mark.xfail(strict=True, reason="idle connections keep the descriptors that publishing needs")
 @pytest.mark.parametrize("more", [4, 8, 16, 24])
 async def test_fewer_than_connections(origin: Origin, tmp_path: Path, more: int) -> None:
     """B35: as many connections as can be had bring the whole file, each byte once, in one run."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from tests.kill import damage
 from tests.support.flow import PART, fetch, holds, small
 
 SIZE = 12 * PART + 999
+_NEWER = b'asyncdl-journal 2 {"all":"new"}'
 #: The first run has this much when it ends.
 HAD = 8 * PART
 
@@ -129,7 +131,7 @@ async def test_one_bit(origin: Origin, tmp_path: Path, seed: int) -> None:
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (b'asyncdl-journal 2 {"all":"new"} 00000000\n', "later release"),
+        (b"%s %08x\n" % (_NEWER, zlib.crc32(_NEWER)), "later release"),
         (b"SQLite format 3\0" + bytes(1000), "not a journal"),
         (b"dear diary\n", "not a journal"),
     ],

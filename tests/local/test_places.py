@@ -82,6 +82,7 @@ async def test_swapped_for_a_link(origin: Origin, tmp_path: Path, may_block: obj
         if progress.done and not dest.is_symlink():
             dest.symlink_to("victim")
 
+    origin.rate = 8.0 * PART
     with pytest.raises(asyncdl.StorageError):
         await fetch(origin.url("/object"), dest, on_progress=swap, if_exists="replace")
     dest.unlink()

@@ -33,5 +33,6 @@ async def run_python(
             process.kill()
             await process.communicate()
 
-    assert (0, "") == (process.returncode, errors.decode(errors="replace"))
+    if process.returncode or errors:
+        raise AssertionError(f"ended with {process.returncode}: {errors.decode(errors='replace')}")
     return out.decode().splitlines()
