@@ -241,7 +241,9 @@ class FileDownload:
         keep = self._keep(remote, claim)
         # An entity tag in the journal speaks of every byte that it claims: not of bytes kept without that proof.
         known = remote if self._proven or not keep else replace(remote, etag=None)
-        await self._sink.begin(Head.of(known, checksum=self._pinned, declared_size=self._request.size), keep)
+        parts = None if job.sequential or remote.size is None else self._part_size(remote.size)
+        head = Head.of(known, checksum=self._pinned, declared_size=self._request.size, part_size=parts)
+        await self._sink.begin(head, keep)
         writer.begin(Verifier(self._wanted, self._sink.examine, held=keep), keep)
         if remote.size is not None and job.scheduler.planner is None:
             # What the first claim does not bring is for the planner; nothing is where one connection brings it all.

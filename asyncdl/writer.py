@@ -37,7 +37,6 @@ class Writer:
     Attributes:
         coverage: what is in the file and good.
         written: how many offsets were ever written, each counted once, or found in the file at the beginning.
-        resumed: how many of them were found.
         verifier: adds up what is written.
 
     Args:
@@ -47,7 +46,6 @@ class Writer:
 
     coverage: Coverage
     written: int
-    resumed: int
     verifier: Verifier
 
     def __init__(
@@ -62,7 +60,8 @@ class Writer:
         self._sink, self._queue, self._batch, self._clock = sink, queue, batch, clock
         self._one_stream = one_stream
         self.coverage, self._ever = Coverage(), Coverage()
-        self.written = self.resumed = 0
+        self.written = 0
+        self._found = Coverage()
         self.verifier = Verifier(None, sink.examine)
         self._unclaimed = 0
         self._oldest = clock.monotonic()
@@ -75,8 +74,13 @@ class Writer:
         for held in keep:
             self.coverage.add(held.start, held.stop)
             self.written += self._ever.add(held.start, held.stop)
-        self.resumed = self.written
+        self._found = Coverage(keep)
         verifier.written(self.coverage)
+
+    @property
+    def resumed(self) -> int:
+        """How many bytes were found in the file at the beginning, and have not been given up since."""
+        return sum(span.length for span in self._found.spans)
 
     async def run(self) -> None:
         """Write until the end, and claim everything.
@@ -143,6 +147,7 @@ class Writer:
             await self._flushing
         for span in spans:
             self.coverage.remove(*span)
+            self._found.remove(*span)
         if spans:
             await self._sink.forget(spans)
             await self.verifier.forget(spans)

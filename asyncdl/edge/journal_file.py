@@ -7,7 +7,7 @@ Rule: nothing here retries; after a failed call only reading is left to do.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -110,7 +110,7 @@ class JournalFile:
 
     def claim(self, held: Sequence[Held]) -> None:
         """Append: these bytes are durable. Whoever calls knows that they are."""
-        self._append(self._encoder.claim(held))
+        self._append(lambda: self._encoder.claim(held))
         # Not for safety: a claim that is lost costs its bytes once more.
         self._disk.sync_data(self._descriptor)
         self._ranges += len(held)
@@ -120,16 +120,23 @@ class JournalFile:
     def reset(self, spans: Sequence[Part]) -> None:
         """Append, durably: nothing is claimed of `spans` any more."""
         if spans:
-            self._append(self._encoder.reset(spans))
+            self._append(lambda: self._encoder.reset(spans))
             self._disk.sync_data(self._descriptor)
 
     def beat(self) -> None:
         """Append a sign of life."""
         self._beats += 1
-        self._append(self._encoder.beat(self._owner, self._beats))
+        self._append(lambda: self._encoder.beat(self._owner, self._beats))
 
-    def _append(self, data: bytes) -> None:
-        write_run(self._disk, self._descriptor, [data], self._length)
+    def _append(self, encode: Callable[[], bytes]) -> None:
+        chain = self._encoder.chain
+        try:
+            data = encode()
+            write_run(self._disk, self._descriptor, [data], self._length)
+        except BaseException:
+            # Whatever comes next takes the place of the record that is not whole.
+            self._encoder.chain = chain
+            raise
         self._length += len(data)
 
     def _shorten(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -85,3 +87,26 @@ def test_not_of_a_journal_that_is_anothers(tmp_path: Path, few: int) -> None:
     other.check_owner()
     with pytest.raises(DestinationBusyError):
         journal.check_owner()
+
+
+def test_after_a_record_that_was_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk is full for a moment: what comes after takes the place of the half record, and counts."""
+    journal = begun(tmp_path / "journal")
+    real = OsDisk.write
+
+    def half(disk: OsDisk, descriptor: int, buffers: Sequence[bytes | memoryview], offset: int) -> int:
+        real(disk, descriptor, [bytes(buffers[0])[:20]], offset)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    claim_many(journal, 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(OsDisk, "write", half)
+        with pytest.raises(OSError, match="No space"):
+            journal.claim([Held(5 * SPAN, 6 * SPAN)])
+    journal.claim([Held(8 * SPAN, 9 * SPAN)])
+    journal.close()
+    found = load(OsDisk(), tmp_path / "journal")
+
+    assert found is not None
+    assert found.state is not None
+    assert (Part(0, SPAN), Part(8 * SPAN, 9 * SPAN)) == found.state.spans

@@ -38,8 +38,8 @@ CALLS: Final = {
     "fchmod": "fchmod",
     "flock": "flock",
 }
-#: Calls whose failure is no failure of the download: where space cannot be locked or reserved, it does without.
-FORGIVEN: Final = frozenset({"flock"})
+#: Calls whose failure need not be one of the download: a file that cannot be locked, a look that others go without.
+FORGIVEN: Final = frozenset({"flock", "open"})
 _WITHIN: Final = 40.0
 _DOWNLOAD: Final = """
 import asyncio, sys, asyncdl, asyncdl.calls
