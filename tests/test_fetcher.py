@@ -72,6 +72,12 @@ def elsewhere(call: Call) -> Reply:
     return honest(CONTENT, replace(call, start=call.start + 8))
 
 
+def hollow(call: Call) -> Reply:
+    """206 in chunks, whose last one comes before any data."""
+    content_range, *_ = honest(CONTENT, call).headers
+    return Reply(headers=(content_range, ("Transfer-Encoding", "chunked"), ("ETag", '"fake"')))
+
+
 class TestWithoutFaults:
     async def test_one_part(self) -> None:
         """The bytes of a claim come to the queue in order, each once."""
@@ -132,6 +138,7 @@ LIMITS = {
     "no headers at first": (Reply(error=SILENT), False, 6),
     "no headers later": (Reply(error=SILENT), True, 6),
     "overloaded": (overloaded(), False, 6),
+    "chunks without data": (hollow, False, 6),
     "another range": (elsewhere, False, 3),
     "another range later": (elsewhere, True, 3),
     "no certificate": (Reply(error=REFUSED), False, 1),

@@ -466,6 +466,25 @@ class TestEarlyRenewal:
         assert {1} == {lease.generation for lease in leases}
         assert 2 == provider.calls
 
+    async def test_who_was_in_line_takes_what_is_there(self) -> None:
+        """A renewed URL that dies before the next in line wakes up costs no call of its own: a request comes first."""
+        clock = ManualClock()
+        provider = self.lived(100)
+        urls = refresher(provider, clock)
+        await urls.lease()
+        urls.note_date(date())
+        clock.advance(100)
+
+        async def first() -> Lease:
+            lease = await urls.lease()
+            clock.advance(100)  # something held up the loop
+            return lease
+
+        leases = await asyncio.gather(first(), *(urls.lease() for _ in range(WAITERS)))
+
+        assert {1} == {lease.generation for lease in leases}
+        assert 2 == provider.calls
+
     async def test_never_without_the_servers_clock(self) -> None:
         """Our own clock may be wrong by hours, so it does not say when a URL dies."""
         clock = ManualClock()

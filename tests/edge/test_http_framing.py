@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from aiohttp import http_parser
+from aiohttp import client_proto, http_parser
 
 from asyncdl.errors import ConnectError, IntegrityError, ResponseMismatchError, TransferError
 from asyncdl.model import SignedUrl
@@ -243,6 +243,19 @@ async def test_first_word_is_the_servers() -> None:
 
     assert caught.value.retryable
     assert server.accepted <= 2
+
+
+@pytest.mark.parametrize("broken", [b"banana", b"HTTP/1.1 206 P\r\nContent-Length: x", b"HTTP/1.1 206 P\r\nX: a\0b"])
+@pytest.mark.parametrize(
+    "parser", [http_parser.HttpResponseParser, http_parser.HttpResponseParserPy], ids=["usual", "in Python"]
+)
+async def test_what_follows_a_broken_head(monkeypatch: pytest.MonkeyPatch, parser: type, broken: bytes) -> None:
+    """Behind a head that is no HTTP nothing is an answer, however good it looks and whatever came before."""
+    monkeypatch.setattr(client_proto, "HttpResponseParser", parser)
+    head = b"HTTP/1.1 100 Continue\r\n\r\n" + broken + b"\r\n\r\n"
+    async with answering(head + raw(b"Content-Length: 5")) as server:
+        with pytest.raises(ResponseMismatchError, match="not HTTP"):
+            await taken(server)
 
 
 async def test_body_that_is_taken_for_empty() -> None:
