@@ -87,7 +87,7 @@ class RunningHash:
         self._algorithm = algorithm
         self._hash = hashing.new_hash(algorithm)
         self._lock = threading.Lock()
-        self.prefix = Prefix()
+        self.prefix: Prefix = Prefix()
 
     def anew(self) -> RunningHash:
         """One that has taken nothing. A thread that is still at work changes only the old one."""
