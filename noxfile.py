@@ -100,6 +100,7 @@ def crash(session: nox.Session) -> None:
     session.run("python", "-m", "tests.crash", *(session.posargs or ["--states", "200000"]))
     if not session.posargs:
         session.run("python", "-m", "tests.kill", "--kills", "1000")
+        session.run("python", "-m", "tests.kill.syscalls")
 
 
 @nox.session

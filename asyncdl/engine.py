@@ -15,9 +15,10 @@ from asyncdl.edge.files import BEAT, PartFile
 from asyncdl.edge.refusals import exists
 from asyncdl.edge.sink import FileSink
 from asyncdl.edge.transport import Transport
-from asyncdl.edge.waits import first_cause, is_cancelled
-from asyncdl.errors import DiskFullError, IntegrityError, OptionsError, StorageError, TransferError
+from asyncdl.edge.waits import first_cause
+from asyncdl.errors import DiskFullError, IntegrityError, OptionsError, StorageError
 from asyncdl.fetcher import Fetcher
+from asyncdl.guard import Guard
 from asyncdl.job import Job
 from asyncdl.model import Checksum, Outcome, Part, RemoteObject, Request, Result
 from asyncdl.options import MAX_PARTS, Options, Retry, Timeouts
@@ -79,7 +80,7 @@ class FileDownload:
         self._proven = True
         self._wanted = request.checksum
         self._pinned = None if request.checksum is None else str(request.checksum)
-        self._cause: Exception | None = None
+        self._guard = Guard()
         self._sink: FileSink
         self._group: asyncio.TaskGroup
         self._writer: Writer | None = None
@@ -93,10 +94,7 @@ class FileDownload:
                 f"{request.checksum.algorithm} cannot be computed here",
                 hint="install asyncdl[checksums], which brings awscrt",
             )
-        self._existing = await existing_size(request.dest, request.if_exists, self._disk)
-        if request.if_exists == "replace":
-            self._existing = None
-        if request.size is not None and self._is_there(request.size):
+        if await self._is_done():
             return await self._skip(request.size)
         self._sink = await PartFile.create(
             request.dest, if_exists=request.if_exists, resume=self._options.resume, disk=self._disk
@@ -107,12 +105,14 @@ class FileDownload:
         job = self._job
         self._writer = writer = Writer(sink, job.queue, job.write_batch, self._clock, one_stream=lambda: job.sequential)
         try:
+            # Once more: another download may have ended before this one had the lock.
+            if await self._is_done():
+                raise _AlreadyThereError
             await self._transfer(writer, reporter)
             size = self._final_size(writer)
             await sink.publish(size)
         except _AlreadyThereError:
             await sink.abandon()
-            assert self._existing is not None  # noqa: S101  # that is what the exception says
             return await self._skip(self._existing)
         except BaseException as error:
             try:
@@ -134,7 +134,7 @@ class FileDownload:
                     ticker.cancel()
         except BaseExceptionGroup as group:
             # Without a cause of ours it is GeneratorExit or the like.
-            first = self._cause or first_cause(group)
+            first = self._guard.cause or first_cause(group)
         else:
             return
         raise first
@@ -186,20 +186,6 @@ class FileDownload:
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         return self._group.create_task(self._guard(work))
-
-    async def _guard(self, work: Coroutine[Any, Any, None]) -> None:
-        try:
-            await work
-        except asyncio.CancelledError:
-            if self._cause is None and not is_cancelled():
-                # Nobody cancelled this task: to its group it would have ended well, and others would wait for it.
-                self._cause = TransferError("a task of the download was cancelled by something it waited for")
-                raise self._cause from None
-            raise
-        except Exception as error:
-            if self._cause is None and not isinstance(error, ExceptionGroup):
-                self._cause = error
-            raise
 
     def _first_claim(self) -> Claim | None:
         """What one fetcher asks for before the others; None where they can all begin."""
@@ -275,6 +261,14 @@ class FileDownload:
         held.drop(claim.start, claim.position + 1 if claim.stop is None else claim.stop)
         return held.items
 
+    async def _is_done(self) -> bool:
+        """Look at the destination; whether it is the object, as far as its size is known yet."""
+        request = self._request
+        self._existing = await existing_size(request.dest, request.if_exists, self._disk)
+        if request.if_exists == "replace":
+            self._existing = None
+        return request.size is not None and self._is_there(request.size)
+
     def _is_there(self, size: int) -> bool:
         """Whether the destination is there and has `size` bytes; an error if it has another size."""
         if self._existing is None or self._existing == size:
@@ -322,7 +316,7 @@ class FileDownload:
             resumed = 0
         return written, total, resumed, job.counters.retries, job.refresher.refreshes
 
-    async def _skip(self, size: int) -> Result:
+    async def _skip(self, size: int | None) -> Result:
         wanted = self._wanted
         if wanted is not None and wanted != await sum_of(self._request.dest, wanted.algorithm, self._disk):
             raise exists(self._request.dest, f"it has the object's size, but not its {wanted.algorithm}")
@@ -330,7 +324,7 @@ class FileDownload:
         self._skipped = True
         return self._result(Outcome.SKIPPED, size)
 
-    def _result(self, outcome: Outcome, size: int) -> Result:
+    def _result(self, outcome: Outcome, size: int | None) -> Result:
         counters = self._job.counters
         return Result(
             path=self._request.dest,

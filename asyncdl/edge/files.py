@@ -126,6 +126,9 @@ class PartFile:
         await self._call("begin", lambda: self._begin(head, tuple(keep)))
 
     def _begin(self, head: Head, keep: tuple[Held, ...]) -> None:
+        # Where locks lack or lie: whoever has the file now has the journal too.
+        if not is_named(self._disk, self._descriptor, self._names.part):
+            raise busy(self._names.part)
         if self._worth_keeping and not keep:
             self._start_over()
         status = self._disk.fstat(self._descriptor)
@@ -140,8 +143,6 @@ class PartFile:
 
     def _start_over(self) -> None:
         """A new file: bytes of the old one must not stand where nobody has written yet."""
-        if not is_named(self._disk, self._descriptor, self._names.part):
-            raise busy(self._names.part)
         self._journal.close()
         if self._disk.renames_open_files:
             clear(self._disk, self._names)  # while the lock is still ours
@@ -261,7 +262,9 @@ class PartFile:
             raise busy(names.part)
         disk.replace(names.done, names.dest)
         disk.sync_directory(names.dest.parent)
-        self._journal.remove()
+        # The file is complete, and its name durable: what is left is only litter, which the next look sweeps.
+        with contextlib.suppress(OSError):
+            self._journal.remove()
         self._worker.close()
 
     async def abandon(self) -> None:

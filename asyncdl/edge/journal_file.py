@@ -6,6 +6,7 @@ Rule: nothing here retries; after a failed call only reading is left to do.
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -102,6 +103,9 @@ class JournalFile:
             # Not later: what is appended to this file must not be lost with its name.
             self._disk.sync_directory(self._path.parent)
         except BaseException:
+            with contextlib.suppress(OSError):
+                if is_named(self._disk, descriptor, self._new):
+                    self._disk.unlink(self._new)
             self._disk.close(descriptor)
             raise
         self.close()

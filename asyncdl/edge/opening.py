@@ -1,6 +1,6 @@
 """What an earlier download left beside a destination: found, judged, locked, and kept or cleared away.
 
-Rule: a journal that must not be believed is gone, durably, before anything is made that it could be taken to speak of.
+Rule: a journal that must not be believed is gone, durably, before a byte is written that it could be taken to speak of.
 Rule: whatever a living download holds is left alone.
 """
 
@@ -111,7 +111,6 @@ def open_part(disk: Disk, names: Names, *, resume: bool, mode: int, alone: bool)
 def create_part(disk: Disk, names: Names, mode: int) -> Opened | None:
     """A new, empty, locked `.part`, and no journal; None where somebody else was faster."""
     journal_file.load(disk, names.journal)
-    journal_file.forget(disk, names.journal)
     try:
         descriptor = disk.create(names.part, mode)
     except FileExistsError:
@@ -122,6 +121,9 @@ def create_part(disk: Disk, names: Names, mode: int) -> Opened | None:
         if disk.lock(descriptor) is not False and is_named(disk, descriptor, names.part):
             held = _hold(disk, descriptor)
             if held is not None:
+                undo.callback(let_go, disk, held)
+                # Not earlier: it would be the journal of whoever was faster. Of an empty file none claims anything.
+                journal_file.forget(disk, names.journal)
                 undo.pop_all()
                 return Opened(descriptor, held)
     return None

@@ -21,6 +21,7 @@ RANKS = {
     "progress": 5,
     "refresher": 5,
     "gate": 5,
+    "guard": 5,
     "watch": 5,
     "scheduler": 6,
     "job": 7,

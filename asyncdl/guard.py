@@ -1,0 +1,37 @@
+"""The first thing that goes wrong among the tasks of a download: all others are only what follows from it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+from asyncdl.edge.waits import is_cancelled
+from asyncdl.errors import TransferError
+
+
+class Guard:
+    """Runs work and remembers the first error of all that it ran.
+
+    Attributes:
+        cause: that error, or None.
+    """
+
+    cause: Exception | None
+
+    def __init__(self) -> None:
+        self.cause = None
+
+    async def __call__(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except asyncio.CancelledError:
+            if self.cause is None and not is_cancelled():
+                # Nobody cancelled this task: to its group it would have ended well, and others would wait for it.
+                self.cause = TransferError("a task of the download was cancelled by something it waited for")
+                raise self.cause from None
+            raise
+        except Exception as error:
+            if self.cause is None and not isinstance(error, ExceptionGroup):
+                self.cause = error
+            raise
