@@ -15,6 +15,7 @@ from asyncdl.cli import settings, values
 from asyncdl.cli.exit_codes import MEANINGS
 from asyncdl.cli.text import PROGRAM
 from asyncdl.errors import OptionsError
+from asyncdl.model import Checksum
 from asyncdl.rules.redaction import redact_text
 from asyncdl.rules.urls import check_url
 
@@ -99,8 +100,8 @@ def _refuse_contradictions(asked: settings.Settings) -> None:
         msg = "--refresh-command (or ASYNCDL_REFRESH_COMMAND) serves one file, but several URLs are given"
     elif several and asked.size is not None:
         msg = "--size is one file's, but several URLs are given"
-    elif several and asked.checksum is not None:
-        msg = "--checksum is one file's, but several URLs are given"
+    elif several and isinstance(asked.checksum, Checksum):
+        msg = "--checksum is one file's, but several URLs are given; a list, as @SHA256SUMS, may serve them"
     elif asked.output == "-":
         msg = "standard output is no place for a file that arrives in parts out of order"
     elif asked.output is not None and asked.output.endswith(("/", "/.", "/..")):

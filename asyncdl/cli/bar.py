@@ -56,7 +56,7 @@ def _unless_gone() -> contextlib.suppress:
 
 
 class BarDisplay(Display):
-    """A bar with name, size, rate, time to go, and refreshes and retries where there were any.
+    """A bar with name, size, rate, time to go, and what was there already, refreshes and retries where there were any.
 
     It is redrawn when the engine reports, from the loop itself: no thread.
     """
@@ -72,7 +72,7 @@ class BarDisplay(Display):
             _FieldColumn("size", "green"),
             _FieldColumn("rate", "cyan"),
             _FieldColumn("eta", ""),
-            _FieldColumn("trouble", "yellow"),
+            _FieldColumn("notes", "yellow"),
             console=self._console,
             auto_refresh=False,
             transient=True,
@@ -84,7 +84,7 @@ class BarDisplay(Display):
         """Draw an empty bar."""
         super().started(job)
         self._task = self._bar.add_task(
-            "", total=None, name=text.clean(job.name), percent="", size="", rate="", eta="", trouble=""
+            "", total=None, name=text.clean(job.name), percent="", size="", rate="", eta="", notes=""
         )
         with _unless_gone():
             self._bar.start()
@@ -105,7 +105,7 @@ class BarDisplay(Display):
             size=text.human_size(progress.done) + total,
             rate=f"{text.human_size(progress.rate)}/s",
             eta=text.human_time(progress.eta),
-            trouble=text.troubles(progress),
+            notes=", ".join(filter(None, (text.there_already(progress.resumed), text.troubles(progress)))),
         )
         with _unless_gone():
             self._bar.refresh()

@@ -1,4 +1,4 @@
-"""`asyncdl demo`: a local server whose URLs die young, a download that finishes all the same, and the proof."""
+"""`asyncdl demo`: URLs that die young, a download that is interrupted, and finishes all the same, and the proof."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import asyncio
 import contextlib
 import dataclasses
 import functools
+import hashlib
 import shutil
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -17,17 +19,18 @@ from asyncdl.cli.jobs import Job
 from asyncdl.cli.run import choose_display, engine_download
 from asyncdl.cli.streams import Lines
 from asyncdl.errors import AsyncdlError, IntegrityError, OptionsError, StorageError
-from asyncdl.model import SignedUrl
+from asyncdl.model import Checksum, Phase, SignedUrl
 from asyncdl.options import GIB, MIB, Options
 
 if TYPE_CHECKING:
     import signal
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
 
     from asyncdl.cli.display import Display
     from asyncdl.cli.run import Download
-    from asyncdl.model import Result
+    from asyncdl.model import Progress, Result
     from asyncdl.testing import OriginProcess, Provider
+    from asyncdl.testing.content import Content
 
 _Number = TypeVar("_Number", int, float)
 
@@ -37,6 +40,10 @@ _LIVES: Final = 4.5
 _REQUESTS_EACH: Final = 16
 #: Bytes of the smallest part worth a request of its own.
 _SMALLEST_PART: Final = 64 * 1024
+#: Share of the file after which the download is interrupted.
+_INTERRUPTED_AT: Final = 0.4
+#: Bytes hashed in one go; a cancellation waits for no more.
+_SLICE: Final = 16 * MIB
 _NAME: Final = "demo.bin"
 #: Seconds: a life shorter than one request's way proves nothing, and an hour is longer than anybody watches.
 _SHORTEST_LIFE: Final = 0.1
@@ -71,8 +78,8 @@ def parse(argv: Sequence[str]) -> Demo:
     """
     parser = arguments.Parser(
         prog=f"{text.PROGRAM} demo",
-        description="Start a local server, download a file whose URL expires several times on the way, compare every "
-        "byte with what was served, and say what happened. Nothing is left behind.",
+        description="Start a local server, download a file whose URL expires several times on the way, interrupt that "
+        "and go on, compare every byte with what was served, and say what happened. Nothing is left behind.",
         allow_abbrev=False,
     )
 
@@ -168,25 +175,91 @@ async def _show(demo: Demo, path: Path, display: Display, output: Lines, downloa
         async with origin_process(size=demo.size, ttl=demo.ttl, rate=demo.rate) as origin:
             provider = origin.provider(ttl=demo.ttl)
             job = Job(source=provider, path=path, url=SignedUrl(origin.url).public)
-            result = await _fetch(demo, job, display, download or engine_download())
+            story = await _download(demo, origin, job, display, output, download or engine_download())
             await _verify(origin, path)
             ledger = await origin.ledger()
     except Exception as error:  # noqa: BLE001  # a demo ends with a sentence, whatever happened
         display.failed(job, error)
         return exit_codes.of_error(error) if isinstance(error, AsyncdlError) else exit_codes.ExitCode.INTERNAL
     display.close()
-    for line in _report(result, provider, ledger):
+    for line in _report(story, provider, ledger):
         output.write(line)
     return exit_codes.ExitCode.OK
 
 
-async def _fetch(demo: Demo, job: Job, display: Display, download: Download) -> Result:
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class _Story:
+    """What happened.
+
+    Attributes:
+        interrupted: how far the download was then; None where it was too short for that.
+        result: of the run that completed it.
+        seconds: of both runs.
+        repeated: bytes that the server had sent more than once before the interruption.
+    """
+
+    interrupted: Progress | None
+    result: Result
+    seconds: float
+    repeated: int
+
+
+async def _download(
+    demo: Demo, origin: OriginProcess, job: Job, display: Display, output: Lines, download: Download
+) -> _Story:
+    checksum = Checksum("sha256", await _sha256(origin.content))
     # Nothing of the environment: no proxy is to be asked for a server that only this machine has.
     options = Options(
         connections=demo.connections, part_size=demo.part_size, parallel_threshold=0, use_environment=False
     )
+    fetch = functools.partial(download, job.source, job.path, checksum=checksum, options=options)
+    progressed = functools.partial(display.progressed, job)
+    began = time.monotonic()
     display.started(job)
-    return await download(job.source, job.path, options=options, on_progress=functools.partial(display.progressed, job))
+    interrupted, result = await _until_interrupted(demo, fetch, progressed)
+    repeated = (await origin.ledger())["repeated"]
+    if result is None:
+        display.close()
+        output.write("Interrupted. The same download again, with another URL:")
+        display.started(job)
+        result = await fetch(on_progress=progressed)
+    return _Story(interrupted=interrupted, result=result, seconds=time.monotonic() - began, repeated=repeated)
+
+
+async def _until_interrupted(
+    demo: Demo, fetch: Callable[..., Awaitable[Result]], progressed: Callable[[Progress], None]
+) -> tuple[Progress | None, Result | None]:
+    """Where it was interrupted; or the result, if it was complete before."""
+    last: Progress | None = None
+    interruption = asyncio.timeout(None)
+
+    def watch(progress: Progress) -> None:
+        nonlocal last
+        last = progress
+        progressed(progress)
+        enough = demo.size * _INTERRUPTED_AT <= progress.done < demo.size
+        if enough and progress.phase is Phase.DOWNLOADING and not interruption.expired():
+            interruption.reschedule(0.0)
+
+    try:
+        async with interruption:
+            return None, await fetch(on_progress=watch)
+    except TimeoutError:
+        if not interruption.expired():
+            raise
+    return last, None
+
+
+async def _sha256(content: Content) -> bytes:
+    digest = hashlib.sha256()
+
+    def add(start: int) -> None:
+        for block in content.blocks(start, start + _SLICE):
+            digest.update(block)
+
+    for start in range(0, content.size, _SLICE):
+        await asyncio.to_thread(add, start)
+    return digest.digest()
 
 
 async def _verify(origin: OriginProcess, path: Path) -> None:
@@ -196,21 +269,25 @@ async def _verify(origin: OriginProcess, path: Path) -> None:
         raise IntegrityError(msg)
 
 
-def _report(result: Result, provider: Provider, ledger: dict[str, int]) -> list[str]:
+def _report(story: _Story, provider: Provider, ledger: dict[str, int]) -> list[str]:
+    result, first = story.result, story.interrupted
     size = result.size or 0
-    rate = size / result.elapsed if result.elapsed > 0 else 0.0
+    rate = size / story.seconds if story.seconds > 0 else 0.0
+    again = f"{story.repeated} bytes before the interruption, {ledger['repeated'] - story.repeated} after it"
     rows = {
         "verified": f"every one of {size} bytes is the one that was served",
-        "time": f"{result.elapsed:.1f} s, {text.human_size(rate)}/s",
+        "checksum": f"{result.checksum.algorithm}, added up while they came in" if result.checksum else "none",
+        "kept": f"{result.resumed} of {first.done} bytes that were there when it was interrupted" if first else "",
+        "time": f"{story.seconds:.1f} s, {text.human_size(rate)}/s",
         "URL lives": f"{provider.calls} (calls of the URL provider)",
-        "refreshes": str(result.refreshes),
-        "retries": str(result.retries),
-        "requests": str(result.requests),
-        "sent more than once": f"{ledger['repeated']} bytes, by the server's own count",
+        "refreshes": str(result.refreshes + (first.refreshes if first else 0)),
+        "retries": str(result.retries + (first.retries if first else 0)),
+        "requests": str(ledger["requests"]),
+        "sent more than once": f"{again if first else f'{story.repeated} bytes'}, by the server's own count",
         "peak memory": _peak_memory(),
     }
     width = max(map(len, rows))
-    return [f"  {name:{width}}  {value}" for name, value in rows.items()]
+    return [f"  {name:{width}}  {value}" for name, value in rows.items() if value]
 
 
 def _peak_memory() -> str:

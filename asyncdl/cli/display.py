@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 #: Seconds between two plain lines about one file.
 LINE_INTERVAL: Final = 5.0
-_AGAIN: Final = "the same command goes on with what has come"
+_AGAIN: Final = "the same command goes on with what has come, if the server can send the rest of the same file"
 
 
 class Display:

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from asyncdl.cli.names import file_name, refuse_clashes
-from asyncdl.errors import DeadlineError
+from asyncdl.cli.values import ChecksumList
+from asyncdl.errors import DeadlineError, OptionsError
 from asyncdl.model import SignedUrl
+from asyncdl.rules import checksum_lists
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from asyncdl.cli.settings import Settings
-    from asyncdl.model import UrlProvider
+    from asyncdl.model import Checksum, UrlProvider
     from asyncdl.sources.command import CommandSource
+
+#: Bytes of a list of checksums; of a hundred thousand files it has about ten million.
+_LONGEST_LIST: Final = 64 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,12 +35,14 @@ class Job:
         source: for the engine.
         path: of the finished file.
         url: without its query, for display; None while only a command knows it.
+        checksum: that it must have, if known.
         spent: seconds of --max-time that finding the name has cost.
     """
 
     source: str | UrlProvider
     path: Path
     url: str | None
+    checksum: Checksum | None = None
     spent: float = 0.0
 
     @property
@@ -55,10 +66,17 @@ async def plan(asked: Settings) -> list[Job]:
     """The files to download.
 
     Raises:
-        OptionsError: a URL ends in no usable name, or two of them in one.
+        OptionsError: a URL ends in no usable name, or two of them in one; or the list of checksums cannot be read, or
+            has none of a file.
         RefreshError: the command that would name the file failed.
         DeadlineError: it took longer than --max-time.
     """
+    # Before anything is started: a list that is not there is no reason to run a command.
+    checksum_of = await _checksums(asked.checksum)
+    return [replace(job, checksum=checksum_of(job.name)) for job in await _files(asked)]
+
+
+async def _files(asked: Settings) -> list[Job]:
     if asked.refresh_command is not None:
         return [await _refreshed(asked, asked.refresh_command)]
     if asked.output is not None:
@@ -70,6 +88,32 @@ async def plan(asked: Settings) -> list[Job]:
         Job(source=url, path=Path(asked.dir, name), url=SignedUrl(url).public)
         for url, name in zip(asked.urls, names, strict=True)
     ]
+
+
+async def _checksums(given: Checksum | ChecksumList | None) -> Callable[[str], Checksum | None]:
+    """The checksum of each file, by its name."""
+    if not isinstance(given, ChecksumList):
+        return lambda _: given
+    return partial(_listed, await asyncio.to_thread(_read_list, Path(given.path)), given.path)
+
+
+def _listed(text: str, path: str, name: str) -> Checksum:
+    found = checksum_lists.find(text, name, title=Path(path).name)
+    if found is None:
+        raise OptionsError(f"{path} has no checksum of {name}", hint="name the file as it is listed there, with -o")
+    return found
+
+
+def _read_list(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            data = file.read(_LONGEST_LIST + 1)
+    except OSError as error:
+        raise OptionsError(f"the list of checksums {path} cannot be read: {error.strerror}") from error
+    if len(data) > _LONGEST_LIST:
+        raise OptionsError(f"{path} is too long for a list of checksums")
+    # Names are bytes; those of paths that Python got from elsewhere are decoded in this way too.
+    return data.removeprefix(codecs.BOM_UTF8).decode(errors="surrogateescape")
 
 
 async def _refreshed(asked: Settings, command: str) -> Job:

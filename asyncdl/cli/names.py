@@ -14,8 +14,9 @@ from asyncdl.errors import OptionsError
 
 #: Most bytes of a name on the file systems that matter (NAME_MAX of Linux, macOS; NTFS counts UTF-16 units).
 MOST_BYTES: Final = 255
-#: What the engine appends to the destination's name while it downloads.
+#: What the engine appends to the destination's name while it downloads, and to that of what lies beside it.
 PART_SUFFIX: Final = ".part"
+_SUFFIXES: Final = ("", PART_SUFFIX, ".part.journal", ".part.journal.new", ".part.done")
 #: Separators, and what Windows refuses in a name (Microsoft Learn, "Naming Files, Paths, and Namespaces").
 _FORBIDDEN: Final = frozenset('/\\<>:"|?*')
 #: Unicode categories: control, format (bidirectional marks among them), surrogate, line and paragraph separator.
@@ -65,8 +66,8 @@ def refuse_clashes(names: list[str]) -> None:
     """
     taken: set[str] = set()
     for name in names:
-        both = {name.casefold(), (name + PART_SUFFIX).casefold()}
-        if both & taken:
+        wanted = {(name + suffix).casefold() for suffix in _SUFFIXES}
+        if wanted & taken:
             msg = f"two URLs would be written to the same file, {name}"
             raise OptionsError(msg, hint="download them one at a time and name each with -o")
-        taken |= both
+        taken |= wanted

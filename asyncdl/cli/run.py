@@ -117,7 +117,7 @@ async def _run(asked: Settings, display: Display, download: Download | None) -> 
             job.source,
             job.path,
             size=asked.size,
-            checksum=asked.checksum,
+            checksum=job.checksum,
             headers=asked.headers,
             if_exists=asked.if_exists,
             options=options,

@@ -85,8 +85,9 @@ VALUE_OPTIONS: Final = (
     ValueOption(
         flags=("--checksum",),
         read=values.checksum,
-        metavar="ALGORITHM:VALUE",
-        help="the file's checksum, as sha256:HEX, if known; the file appears only if it has it",
+        metavar="ALGORITHM:VALUE|@LIST",
+        help="the file's checksum, as sha256:HEX, if known, or a local list that has it, as @SHA256SUMS; the file "
+        "appears only if it has it",
         in_environment=False,
     ),
     ValueOption(
@@ -196,7 +197,7 @@ class Settings:
     dir: str
     connections: int
     size: int | None
-    checksum: Checksum | None
+    checksum: Checksum | values.ChecksumList | None
     part_size: int | None
     max_time: float | None
     connect_timeout: float

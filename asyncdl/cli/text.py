@@ -63,6 +63,11 @@ def troubles(progress: Progress | Result) -> str:
     return ", ".join(parts)
 
 
+def there_already(number: int) -> str:
+    """What an earlier download had left, if it had left anything."""
+    return f"{human_size(number)} were there already" if number else ""
+
+
 def progress_line(name: str, progress: Progress) -> str:
     """One line of a log."""
     if progress.total:
@@ -70,13 +75,12 @@ def progress_line(name: str, progress: Progress) -> str:
         done = f"{human_size(progress.done)} of {human_size(progress.total)} ({share} %)"
     else:
         done = human_size(progress.done)
-    parts = [f"{human_size(progress.resumed)} were there already"] if progress.resumed else []
-    parts.append(f"{human_size(progress.rate)}/s")
+    parts = [done, *filter(None, [there_already(progress.resumed)]), f"{human_size(progress.rate)}/s"]
     if progress.eta is not None and progress.phase is Phase.DOWNLOADING:
         parts.append(f"{human_time(progress.eta)} to go")
     if trouble := troubles(progress):
         parts.append(trouble)
-    return clean(f"{name}: {done}, {', '.join(parts)}")
+    return clean(f"{name}: {', '.join(parts)}")
 
 
 def percent(done: int, total: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import dataclass
 from typing import Final
 
 from asyncdl.errors import OptionsError
@@ -104,12 +105,21 @@ def flag(text: str) -> bool:
     return _FLAGS[word]
 
 
-def checksum(text: str) -> Checksum:
-    """`sha256:HEX`, or another algorithm and its value in hexadecimal digits or base64.
+@dataclass(frozen=True, slots=True)
+class ChecksumList:
+    """A local file that has checksums of several files, as SHA256SUMS has."""
+
+    path: str
+
+
+def checksum(text: str) -> Checksum | ChecksumList:
+    """`sha256:HEX`, or another algorithm and its value in hexadecimal digits or base64; or `@` and a list's path.
 
     Raises:
         OptionsError: it is none.
     """
+    if text.startswith("@"):
+        return ChecksumList(some_text(text[1:]))
     return Checksum.parse(text.strip())
 
 

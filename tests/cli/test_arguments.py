@@ -6,6 +6,7 @@ import pytest
 
 from asyncdl.cli import arguments
 from asyncdl.cli.settings import VALUE_OPTIONS
+from asyncdl.cli.values import ChecksumList
 from asyncdl.errors import OptionsError
 
 _URL = "https://host/a.bin?X-Amz-Signature=hunter2secret"
@@ -95,6 +96,7 @@ def test_what_is_kept_and_verified() -> None:
     )
     assert (True, False, True) == (plain.resume, plain.resume_unproven, plain.check_space)
     assert _MD5 == str(asked.checksum)
+    assert ChecksumList(" x/SHA256SUMS") == arguments.parse([_URL, _URL, "--checksum", "@ x/SHA256SUMS"], {}).checksum
 
 
 @pytest.mark.parametrize(
@@ -107,6 +109,7 @@ def test_what_is_kept_and_verified() -> None:
         [_URL, _URL, "--checksum", f"md5:{'0' * 32}"],
         [_URL, "--checksum", "hunter2secret"],
         [_URL, "--checksum", "sha256:hunter2secret"],
+        [_URL, "--checksum", "@"],
         [_URL, "-o", "-"],
         [_URL, "-o", "dir/"],
         [_URL, "-x", "0"],

@@ -112,6 +112,22 @@ def test_what_was_there_already() -> None:
 
     assert "a: 4.0 MiB, 3.0 MiB of it were there already in 1.0 s, 1.0 MiB/s, md5 verified" in text.summary_line(result)
     assert "3.0 MiB were there already" in text.progress_line("a", progress)
+    assert "already" not in text.progress_line("a", _progress(3))
+
+
+def test_bar_tells_what_was_there_already() -> None:
+    """Beside the troubles; and the events say it in bytes."""
+    (display, drawn), events = _bar(160), io.StringIO()
+    progress = Progress(
+        done=3 << 20, total=4 << 20, rate=0.0, eta=None, elapsed=0.1, resumed=(3 << 20) - 1, refreshes=1
+    )
+    for each in (display, JsonDisplay(events, io.StringIO())):
+        each.started(_JOB)
+        each.progressed(_JOB, progress)
+        each.close()
+
+    assert "3.0 MiB were there already, 1 refresh" in drawn.getvalue()
+    assert (3 << 20) - 1 == json.loads(events.getvalue().splitlines()[1])["resumed"]
 
 
 def test_skipped() -> None:

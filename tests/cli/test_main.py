@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from asyncdl.cli import jobs
 from asyncdl.cli.main import main
 from asyncdl.errors import ConnectError, DestinationExistsError, OptionsError
 from asyncdl.model import Outcome, Phase, Progress, Result, SignedUrl
@@ -116,6 +117,68 @@ def test_the_engine_may_find_wrong_usage_too() -> None:
 
 async def _calls(source: Callable[..., Any]) -> list[str]:
     return [await source(None), await source(SignedUrl("https://host/dead"))]
+
+
+_SUMS = "".join(f"{digit * 32}  {name}\n" for digit, name in (("1", "a.bin"), ("2", "b.bin"), ("3", "o")))
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        ([_URL], ["md5:" + "1" * 32]),
+        ([_URL, "https://host/b.bin"], ["md5:" + "1" * 32, "md5:" + "2" * 32]),
+        ([_URL, "-o", "x/o"], ["md5:" + "3" * 32]),
+    ],
+)
+def test_list_of_checksums(argv: list[str], expected: list[str], tmp_path: Path) -> None:
+    """D5: each file has that of its own name."""
+    (tmp_path / "MD5SUMS").write_text("\ufeff" + _SUMS, encoding="utf-8")
+    engine = _Engine()
+
+    assert 0 == main([*argv, "-q", "--checksum", f"@{tmp_path}/MD5SUMS"], download=engine, environ={})
+    assert expected == [str(options["checksum"]) for _, _, options in engine.asked]
+
+
+def test_one_checksum_or_none() -> None:
+    """As given, and nothing where nothing was."""
+    engine = _Engine()
+    main([_URL, "-q", "--checksum", "md5:" + "1" * 32], download=engine, environ={})
+    main([_URL, "-q"], download=engine, environ={})
+
+    assert ["md5:" + "1" * 32, "None"] == [str(options["checksum"]) for _, _, options in engine.asked]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (None, "cannot be read: No such file or directory"),
+        (_SUMS.replace("a.bin", "c.bin"), "MD5SUMS has no checksum of a.bin"),
+        (_SUMS + f"{'4' * 32}  a.bin\n", "the list has several md5 checksums of a.bin"),
+        ("x" * 100, "too long for a list"),
+    ],
+)
+def test_list_without_the_checksum(
+    text: str | None, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is downloaded unverified because of a slip."""
+    if words.startswith("too long"):
+        monkeypatch.setattr(jobs, "_LONGEST_LIST", 99)
+    if text is not None:
+        (tmp_path / "MD5SUMS").write_text(text, encoding="utf-8")
+    engine = _Engine()
+    code = main([_URL, "https://host/b.bin", "--checksum", f"@{tmp_path}/MD5SUMS"], download=engine, environ={})
+
+    assert (2, []) == (code, engine.asked)
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the command is for a POSIX shell")
+def test_list_that_is_not_there_runs_no_command(tmp_path: Path) -> None:
+    """What is wrong with the command line is said before anything is started."""
+    argv = ["--refresh-command", f"touch {tmp_path}/ran; echo {_URL}", "--checksum", f"@{tmp_path}/SHA256SUMS", "-q"]
+
+    assert 2 == main(argv, download=_Engine(), environ={})
+    assert not (tmp_path / "ran").exists()
 
 
 class _AskingEngine(_Engine):

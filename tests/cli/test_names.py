@@ -107,7 +107,17 @@ def test_ordinary_names_stay(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "names", [["a", "a"], ["a", "b", "a.part"], ["a.part", "a"], ["a", "A"], ["Straße", "STRASSE.PART"]]
+    "names",
+    [
+        ["a", "a"],
+        ["a", "b", "a.part"],
+        ["a.part", "a"],
+        ["a", "A"],
+        ["Straße", "STRASSE.PART"],
+        ["a", "a.part.journal"],
+        ["a.part.journal.new", "a"],
+        ["a", "A.Part.Done"],
+    ],
 )
 def test_clash(names: list[str]) -> None:
     """No file takes another's place, finished or not."""
@@ -117,4 +127,4 @@ def test_clash(names: list[str]) -> None:
 
 def test_no_clash() -> None:
     """Different names are no trouble."""
-    refuse_clashes(["a", "b", "ä", "c.part"])
+    refuse_clashes(["a", "b", "ä", "c.part", "d.journal", "e.done"])

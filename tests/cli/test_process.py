@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 import os
+import re
 import shlex
 import signal
 import sys
@@ -249,7 +250,7 @@ async def test_same_command_again(origin: Origin, tmp_path: Path) -> None:
     interrupted = await _end(process, said)
     ended = await _run(second, *command)
 
-    hint = "the same command goes on with what has come"
+    hint = "the same command goes on with what has come, if the server can send the rest of the same file"
     assert 130 == interrupted.code
     assert ["asyncdl: interrupted by SIGINT", f"hint: {hint}"] == interrupted.err.splitlines()
     assert hint == interrupted.events[-1]["hint"]
@@ -258,6 +259,20 @@ async def test_same_command_again(origin: Origin, tmp_path: Path) -> None:
     assert 0 == ended.code
     assert content.first_difference(tmp_path / "model.bin") is None
     assert (checksum, (5 << 20) + 6) == (ended.events[-1]["checksum"], ended.events[-1]["resumed"])
+
+
+async def test_list_of_checksums(origin: Origin, tmp_path: Path) -> None:
+    """D5: the line of the file decides, and a wrong one keeps the file from appearing."""
+    content = origin.add("/model.bin", _SIZE)
+    for name, digest in (("GOOD", content.sha256()), ("BAD", "0" * 64)):
+        (tmp_path / name).write_text(f"{'1' * 64}  other.bin\n{digest} *model.bin\n", encoding="ascii")
+    bad = await _run(origin.url("/model.bin"), "--checksum", "@BAD", cwd=tmp_path)
+    there = (tmp_path / "model.bin").exists()
+    good = await _run(origin.url("/model.bin"), "--checksum", "@GOOD", cwd=tmp_path)
+
+    assert (7, False, 0) == (bad.code, there, good.code)
+    assert "sha256 verified" in good.err
+    assert content.first_difference(tmp_path / "model.bin") is None
 
 
 async def test_journal_of_another_program(origin: Origin, tmp_path: Path) -> None:
@@ -308,7 +323,7 @@ async def test_two_signals(first: signal.Signals, second: signal.Signals, code: 
 
 
 async def test_demo(tmp_path: Path) -> None:
-    """Several lives, every byte compared, nothing left behind."""
+    """Several lives, an interruption, every byte compared, nothing left behind."""
     ended = await _run("demo", "--size", "8M", "--ttl", "1", "-x", "2", "--rate", "1M", "--dir", str(tmp_path))
     rows = (line.strip().partition("  ") for line in ended.out.splitlines() if line.startswith("  "))
     report = {name: value.strip() for name, _, value in rows}
@@ -317,8 +332,13 @@ async def test_demo(tmp_path: Path) -> None:
     assert 0 == ended.code, ended.err
     assert "every one of 8388608 bytes is the one that was served" == report["verified"]
     assert int(report["refreshes"]) >= 2
-    assert int(report["refreshes"]) + 1 == int(report["URL lives"].split()[0])
-    assert report["sent more than once"].startswith("0 bytes")
+    # Each of the two runs begins with a URL of its own.
+    assert int(report["refreshes"]) + 2 == int(report["URL lives"].split()[0])
+    assert report["sent more than once"].startswith("0 bytes before the interruption, ")
+    kept, there = (int(words) for words in re.findall(r"\b[0-9]+\b", report["kept"]))
+    assert 0 < kept < there  # one byte is asked for again, to see which object it is
+    assert 0.4 * 8388608 <= there < 8388608
+    assert "sha256, added up while they came in" == report["checksum"]
     assert {"time", "retries", "requests", "peak memory"} <= set(report)
     assert [] == list(tmp_path.iterdir())
 

@@ -21,6 +21,7 @@ from asyncdl.errors import DestinationBusyError, StorageError
 from asyncdl.model import Chunk
 from asyncdl.rules.head import Head
 from asyncdl.rules.held import Held
+from tests.support.disks import Elsewhere
 from tests.support.leaks import _descriptors
 from tests.support.partfiles import CONTENT, blocked, part_of, piece, written
 
@@ -44,14 +45,6 @@ def dest(tmp_path: Path) -> Path:
 
 
 HEAD = Head(size=1000, etag='"one"')
-
-
-class Elsewhere(OsDisk):
-    """The same files, seen from another process."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.holders = set()
 
 
 def unsupported(*_: object) -> None:
@@ -157,7 +150,7 @@ class TestLock:
     @pytest.mark.parametrize("journal", [True, False])
     async def test_file_system_without_locks(self, dest: Path, monkeypatch: pytest.MonkeyPatch, journal: bool) -> None:
         """Where nobody can tell by a lock whether a `.part` is alive, whoever shows signs of life keeps it."""
-        monkeypatch.setattr(files, "BEAT", 0.02)
+        monkeypatch.setattr(files, "BEAT", 0.1)
         monkeypatch.setattr(fcntl, "flock", unsupported)
         first = await written(dest)
         if journal:

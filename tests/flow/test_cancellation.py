@@ -124,7 +124,8 @@ def test_cancelled_at_every_await(tmp_path: Path, old: bytes | None) -> None:
         assert before == descriptors(), f"descriptors at step {stop}"
         for thread in set(threading.enumerate()) - threads:
             thread.join(2)  # a pool's thread is told to end when its loop ends, and takes a moment
-        assert threads == set(threading.enumerate()), f"threads at step {stop}"
+        # A thread that was idle before may have ended since.
+        assert set(threading.enumerate()) <= threads, f"threads at step {stop}"
         if dest.exists() and dest.read_bytes() != old:
             assert holds(dest, complete), f"a torn destination at step {stop}"
             published += 1

@@ -38,8 +38,9 @@ CALLS: Final = {
     "fchmod": "fchmod",
     "flock": "flock",
 }
-#: Calls whose failure need not be one of the download: a file that cannot be locked, a look that others go without.
-FORGIVEN: Final = frozenset({"flock", "open"})
+#: Calls whose failure need not be one of the download: a file that cannot be locked, a look that others go without,
+#: a journal that stays behind beside a file that is complete.
+FORGIVEN: Final = frozenset({"flock", "open", "unlink"})
 _WITHIN: Final = 40.0
 _DOWNLOAD: Final = """
 import asyncio, sys, asyncdl, asyncdl.calls
