@@ -120,7 +120,7 @@ async def test_s3_keys_go_out_as_they_were_signed(s3: S3, tmp_path: Path, key: s
 async def test_s3_object_outlives_its_urls(
     s3: S3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: SignatureVersion
 ) -> None:
-    """A1, A2, A4: 200 MiB onto a slow disk with URLs of two seconds, of which S3 counts whole ones: S3's own words, one call for each expiry."""
+    """A1, A2, A4: 200 MiB onto a slow disk, URLs of two seconds: S3's own words, one call for each expiry."""
     size, key = 200 * MIB, "models/größe + 1%2F2.bin"
     s3.client(version)  # botocore reads its data files when the first URL is signed
     content = s3.place(key, size)
