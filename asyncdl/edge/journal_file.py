@@ -97,20 +97,35 @@ class JournalFile:
             data = encoder.snapshot(state, owner=self._owner)
             write_run(self._disk, descriptor, [data], 0)
             self._disk.sync(descriptor)
+            number = self._disk.fstat(descriptor).st_ino
+            if not self._disk.renames_open_files:
+                self.close()
+                closing, descriptor = descriptor, -1
+                self._disk.close(closing)
             self._disk.replace(self._new, self._path)
-            if not is_named(self._disk, descriptor, self._path):
+            if descriptor < 0:
+                descriptor = self._disk.open(self._path)
+            if not is_named(self._disk, descriptor, self._path) or self._disk.fstat(descriptor).st_ino != number:
                 raise busy(self._path)
             # Not later: what is appended to this file must not be lost with its name.
             self._disk.sync_directory(self._path.parent)
         except BaseException:
-            with contextlib.suppress(OSError):
-                if is_named(self._disk, descriptor, self._new):
-                    self._disk.unlink(self._new)
-            self._disk.close(descriptor)
+            self._withdraw(descriptor)
             raise
         self.close()
         self._descriptor, self._encoder, self._length, self._ranges = descriptor, encoder, len(data), len(state.held)
         self._long, self._many = max(_LONG, 2 * self._length), max(_MANY, 2 * self._ranges)
+
+    def _withdraw(self, descriptor: int) -> None:
+        """Close, and remove, a new file that did not get its name."""
+        if descriptor < 0:
+            return
+        with contextlib.ExitStack() as undo, contextlib.suppress(OSError):
+            undo.callback(self._disk.close, descriptor)
+            if is_named(self._disk, descriptor, self._new):
+                # Not before it is closed: Windows removes nothing that is open.
+                undo.pop_all().close()
+                self._disk.unlink(self._new)
 
     def claim(self, held: Sequence[Held]) -> None:
         """Append: these bytes are durable. Whoever calls knows that they are."""

@@ -166,7 +166,8 @@ def _restore(disk: Disk, names: Names, *, alone: bool) -> None:
         descriptor = disk.open(names.done)
     except FileNotFoundError:
         return
-    try:
+    with contextlib.ExitStack() as opened:
+        opened.callback(disk.close, descriptor)
         if not _is_free(disk, descriptor, names.done, alone=alone):
             return
         status = disk.fstat(descriptor)
@@ -174,12 +175,12 @@ def _restore(disk: Disk, names: Names, *, alone: bool) -> None:
             raise busy(names.part)
         journal = journal_file.load(disk, names.journal)
         ours = journal and journal.state and journal.state.head.inode == status.st_ino
+        if not disk.renames_open_files:
+            opened.close()
         if ours and disk.status(names.part) is None:
             disk.replace(names.done, names.part)
         else:
             disk.unlink(names.done)
-    finally:
-        disk.close(descriptor)
 
 
 def _is_free(disk: Disk, descriptor: int, path: Path, *, alone: bool) -> bool:

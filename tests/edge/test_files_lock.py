@@ -17,10 +17,12 @@ import pytest
 from asyncdl.edge import disk, files
 from asyncdl.edge.disk import OsDisk
 from asyncdl.edge.files import PartFile
+from asyncdl.edge.journal_file import JournalFile
 from asyncdl.errors import DestinationBusyError, StorageError
 from asyncdl.model import Chunk
 from asyncdl.rules.head import Head
 from asyncdl.rules.held import Held
+from asyncdl.rules.journal import State
 from tests.support.disks import Elsewhere
 from tests.support.leaks import _descriptors
 from tests.support.partfiles import CONTENT, blocked, part_of, piece, written
@@ -260,7 +262,7 @@ class TestWindows:
             return any(target == str(path) for target in _descriptors().values())
 
         def replace(path: Path, target: Path) -> Path:
-            if held(path):
+            if held(path) or held(target):
                 raise blocked(32)
             return real_replace(path, target)
 
@@ -310,3 +312,97 @@ class TestWindows:
         await first.publish(1000)
 
         assert CONTENT.read(0, 1000) == dest.read_bytes()
+
+    async def test_busy_elsewhere(self, dest: Path) -> None:
+        """Without signs of life it counts as dead, and yet nobody removes a file that is open."""
+        first = await written(dest)
+        with pytest.raises(DestinationBusyError):
+            await PartFile.create(dest, if_exists="skip", disk=Elsewhere())
+        await first.publish(1000)
+
+        assert CONTENT.read(0, 1000) == dest.read_bytes()
+
+    @pytest.mark.parametrize("kept", [True, False])
+    async def test_goes_on(self, dest: Path, kept: bool) -> None:
+        """What a dead download left is gone on with, or cleared away after it was closed, and begun anew."""
+        first = await written(dest)
+        await first.begin(HEAD)
+        await first.write([Chunk(0, b"\xff" * 1000)])
+        await first.commit([Held(0, 500)])
+        await first.abandon()
+        second = await PartFile.create(dest, if_exists="skip", resume=True)
+        assert second.prior is not None
+        await second.begin(HEAD, second.prior.held if kept else ())
+        there = part_of(dest).stat().st_size
+        await second.write([piece(0, 1000)])
+        await second.publish(1000)
+
+        assert (1000 if kept else 0) == there
+        assert CONTENT.read(0, 1000) == dest.read_bytes()
+        assert [dest] == list(dest.parent.iterdir())
+
+    async def test_long_journal(self, dest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It is written anew, and what is claimed afterwards is appended to the new one."""
+        monkeypatch.setattr("asyncdl.edge.journal_file._LONG", 300)
+        file = await PartFile.create(dest, if_exists="skip")
+        await file.begin(HEAD)
+        await file.write([piece(0, 1000)])
+        for start in range(0, 1000, 20):
+            await file.commit([Held(start, start + 10)])
+        await file.abandon()
+        file = await PartFile.create(dest, if_exists="skip", resume=True)
+
+        assert file.prior is not None
+        assert tuple((start, start + 10) for start in range(0, 1000, 20)) == file.prior.spans
+        assert dest.with_name("file.part.journal").stat().st_size < 2000
+        await file.abandon()
+
+    @pytest.mark.parametrize("ours", [True, False])
+    async def test_on_the_way_to_its_name(self, dest: Path, ours: bool) -> None:
+        """A complete file that got no further is taken back, or removed, after it was closed."""
+        file = await PartFile.create(dest, if_exists="skip")
+        await file.begin(HEAD)
+        await file.write([piece(0, 1000)])
+        await file.commit([Held(0, 1000)])
+        await file.abandon()
+        part_of(dest).rename(dest.with_name("file.part.done"))
+        if not ours:
+            dest.with_name("file.part.journal").unlink()
+        file = await PartFile.create(dest, if_exists="skip", resume=True)
+        await file.abandon()
+
+        assert ours is (file.prior is not None)
+        assert not dest.with_name("file.part.done").exists()
+        assert ours is part_of(dest).exists()
+
+    async def test_journal_that_cannot_be_begun(self, dest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """It is removed after it was closed."""
+
+        def fail(*_: object) -> None:
+            raise OSError(errno.EIO, "Input/output error")
+
+        file = await PartFile.create(dest, if_exists="skip")
+        monkeypatch.setattr(OsDisk, "sync", fail)
+        with pytest.raises(StorageError):
+            await file.begin(HEAD)
+        await file.abandon()
+
+        assert [] == list(dest.parent.iterdir())
+
+    async def test_journal_that_was_replaced_at_once(self, dest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """While it is closed to be renamed another takes the name: what is opened then is the other's."""
+        winner, real = JournalFile(Elsewhere(), dest.with_name("file.part.journal"), "winner"), OsDisk.replace
+
+        def late(disk: OsDisk, source: Path, target: Path) -> None:
+            real(disk, source, target)
+            monkeypatch.setattr(OsDisk, "replace", real)
+            winner.begin(State(head=HEAD, owner="x"))
+
+        file = await PartFile.create(dest, if_exists="skip")
+        monkeypatch.setattr(OsDisk, "replace", late)
+        with pytest.raises(DestinationBusyError):
+            await file.begin(HEAD)
+        await file.abandon()
+        winner.close()
+
+        assert [dest.with_name("file.part.journal")] == list(dest.parent.iterdir())

@@ -97,6 +97,46 @@ async def test_publish(dest: Path, disk: NotingDisk) -> None:
     ] == disk.notes
 
 
+async def test_before_it_began(dest: Path, disk: NotingDisk) -> None:
+    """Without a journal there is nothing to claim, to forget or to show; the bytes are made durable all the same."""
+    file = await PartFile.create(dest, if_exists="skip", disk=disk)
+    await file.write([piece(0, 1000)])
+    disk.notes.clear()
+    await file.commit([Held(0, 1000)])
+    await file.forget([Part(0, 500)])
+    await file.beat()
+
+    assert ["sync data .part"] == disk.notes
+    await file.publish(1000)
+
+
+async def test_begun_in_vain(dest: Path, disk: NotingDisk) -> None:
+    """No byte came: nothing is left, and the journal goes before the file that it speaks of."""
+    file = await PartFile.create(dest, if_exists="skip", disk=disk)
+    await file.begin(HEAD)
+    await file.reserve(1000)
+    disk.notes.clear()
+    await file.abandon()
+
+    assert ["unlink .part.journal", "unlink .part"] == disk.notes
+    assert [] == list(dest.parent.iterdir())
+
+
+async def test_reading_back(dest: Path, disk: NotingDisk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was written can be read while the file grows; memory is told what will not be."""
+    dropped: list[tuple[int, int]] = []
+    monkeypatch.setattr(NotingDisk, "drop_cache", lambda _, __, start, stop: dropped.append((start, stop)))
+    file = await begun(dest, disk)
+    read = await file.examine(lambda read: (read(100, 50), read(990, 50), read(2000, 1)))
+    await file.drop_cache([])
+    await file.drop_cache([Part(0, 500), Part(600, 700)])
+    await file.abandon()
+
+    assert (CONTENT.read(100, 150), CONTENT.read(990, 1000), b"") == read
+    assert [(0, 500), (600, 700)] == dropped
+    assert [] == disk.notes
+
+
 async def test_begin_anew(dest: Path, disk: NotingDisk) -> None:
     """Nothing is kept: the old journal is gone durably before the new file can be taken for the one it speaks of."""
     await (await begun(dest, disk)).abandon()

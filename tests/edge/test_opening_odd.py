@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import socket
 import threading
@@ -145,6 +146,23 @@ async def test_in_the_way(dest: Path, which: str, make: Callable[[Path], None], 
     assert before == {other: other.read_bytes() for other in dest.parent.iterdir() if other.is_file()}
 
 
+async def test_once_it_is_moved_away(dest: Path) -> None:
+    """A refusal holds nothing back: the same process may try again, and goes on with what is there."""
+    await leave(dest)
+    names = Names.of(dest)
+    ours = names.journal.rename(dest.with_name("aside"))
+    names.journal.write_bytes(b"not ours")
+    with pytest.raises(JournalError):
+        await PartFile.create(dest, if_exists="skip", resume=True)
+    ours.rename(names.journal)
+    file = await PartFile.create(dest, if_exists="skip", resume=True)
+    prior = file.prior
+    await file.abandon()
+
+    assert prior is not None
+    assert (HELD,) == prior.held
+
+
 async def test_living_one_on_its_last_step(dest: Path) -> None:
     """A complete file that is just being renamed is its owner's, who ends well."""
     names = Names.of(dest)
@@ -166,6 +184,41 @@ async def test_living_one_on_its_last_step(dest: Path) -> None:
     assert 1 == len(others)
     assert CONTENT.read(0, 10_000) == dest.read_bytes()
     assert [dest] == list(dest.parent.iterdir())
+
+
+@pytest.mark.usefixtures("may_block")
+async def test_living_one_beside_a_complete_file(dest: Path) -> None:
+    """A partial file that somebody has locked keeps its name, whatever an earlier download left on its way."""
+    await leave(dest)
+    names = Names.of(dest)
+    names.part.rename(names.done)
+    descriptor = os.open(names.part, os.O_CREAT | os.O_RDWR)
+    assert OsDisk().lock(descriptor)
+    with pytest.raises(DestinationBusyError):
+        await PartFile.create(dest, if_exists="skip", resume=True)
+
+    assert os.path.samestat(os.fstat(descriptor), names.part.stat())
+    os.close(descriptor)
+
+
+async def test_complete_one_that_reaches_its_name(dest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the look and the lock its owner ends well: it is neither taken back nor removed."""
+    await leave(dest)
+    names, real = Names.of(dest), OsDisk.lock
+    names.part.rename(names.done)
+
+    def late(disk: OsDisk, descriptor: int) -> bool | None:
+        if names.done.exists():
+            names.done.rename(dest)
+        return real(disk, descriptor)
+
+    monkeypatch.setattr(OsDisk, "lock", late)
+    file = await PartFile.create(dest, if_exists="replace", resume=True)
+    prior = file.prior
+    await file.abandon()
+
+    assert prior is None
+    assert CONTENT.read(0, 5000) == dest.read_bytes()
 
 
 async def test_same_in_one_process_where_locks_lie(dest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,21 +259,26 @@ async def test_mode_of_what_is_replaced(dest: Path, old: int, mask: int) -> None
 
 
 class TestSpaceOfWhatIsKept:
-    @pytest.mark.parametrize("number", [0, 28, 95])
+    @pytest.mark.parametrize("number", [0, errno.ENOSPC, errno.EOPNOTSUPP])
     async def test_reserving_shortens_nothing(self, dest: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
         """Whether the system gives the space, has none, or has no such call: the bytes that were there still are."""
         await leave(dest)
         file = await PartFile.create(dest, if_exists="skip", resume=True)
         assert file.prior is not None
         await file.begin(HEAD, file.prior.held)
+
+        def half(descriptor: int, size: int) -> int:
+            os.ftruncate(descriptor, 3 * size // 4)
+            return number
+
         if number:
-            monkeypatch.setattr(disk, "fallocate", lambda *_: number)
-        with pytest.raises(DiskFullError) if number == 28 else contextlib.nullcontext():
+            monkeypatch.setattr(disk, "fallocate", half if number == errno.ENOSPC else lambda *_: number)
+        with pytest.raises(DiskFullError) if number == errno.ENOSPC else contextlib.nullcontext():
             await file.reserve(10_000)
         data = part_of(dest).read_bytes()
         await file.abandon()
 
-        assert CONTENT.read(0, 5000) + bytes(0 if number == 28 else 5000) == data
+        assert CONTENT.read(0, 5000) + bytes(0 if number == errno.ENOSPC else 5000) == data
         assert (HELD,) == found_held(dest)
 
     @pytest.mark.parametrize(

@@ -89,7 +89,7 @@ def test_coverage_of_what_was_held() -> None:
 
 @given(spans=SPANS, size=OFFSETS, part_size=st.integers(1, 20))
 def test_parts_of_gaps(spans: list[tuple[int, int]], size: int, part_size: int) -> None:
-    """Exactly what is missing is claimed, in order, once, in parts that are not too long and cross nothing there."""
+    """What is missing is claimed, all of it, in order, once, in parts that are not too long and cross nothing."""
     there = Coverage(Part(*span) for span in spans)
     planner = Planner(there.missing(size), part_size)
     counted = planner.unclaimed
