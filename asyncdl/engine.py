@@ -24,9 +24,9 @@ from asyncdl.model import Checksum, Outcome, Part, RemoteObject, Request, Result
 from asyncdl.options import MAX_PARTS, Options, Retry, Timeouts
 from asyncdl.progress import Reporter
 from asyncdl.refresher import UrlRefresher
+from asyncdl.resume import keep
 from asyncdl.rules.head import Head
-from asyncdl.rules.held import Held, Holdings
-from asyncdl.rules.identity import kept
+from asyncdl.rules.held import Held
 from asyncdl.rules.parts import Claim, Coverage, Planner, choose_part_size
 from asyncdl.rules.promises import to_verify
 from asyncdl.verifier import Verifier, computable
@@ -81,6 +81,7 @@ class FileDownload:
         self._wanted = request.checksum
         self._pinned = None if request.checksum is None else str(request.checksum)
         self._guard = Guard()
+        self._called_off = False
         self._sink: FileSink
         self._group: asyncio.TaskGroup
         self._writer: Writer | None = None
@@ -112,7 +113,7 @@ class FileDownload:
             size = self._final_size(writer)
             await sink.publish(size)
         except _AlreadyThereError:
-            await sink.abandon()
+            await sink.abandon(discard=True)
             return await self._skip(self._existing)
         except BaseException as error:
             try:
@@ -135,6 +136,8 @@ class FileDownload:
         except BaseExceptionGroup as group:
             # Without a cause of ours it is GeneratorExit or the like.
             first = self._guard.cause or first_cause(group)
+            if self._called_off:  # whoever did that waits for it, whatever went wrong afterwards
+                raise asyncio.CancelledError from first
         else:
             return
         raise first
@@ -164,7 +167,8 @@ class FileDownload:
             writing = group.create_task(self._guard(writer.run()))
             try:
                 await self._guard(self._fetch_all(first))
-            except BaseException:
+            except BaseException as error:
+                self._called_off = isinstance(error, asyncio.CancelledError) and self._guard.cause is None
                 await writer.wind_up(writing)
                 raise
             # Nothing waits for the queue to empty: if the writer fails, its group ends this wait.
@@ -212,7 +216,8 @@ class FileDownload:
         options = self._options
         await self._sink.reserve(size, preallocate=options.preallocate, check_space=options.check_space)
         # The probe was one, and every gap may begin with a part that is not a full one.
-        self._job.scheduler.planner = Planner(rest, self._part_size(size, most_parts=MAX_PARTS - len(rest)))
+        most_parts = max(1, MAX_PARTS - len(rest))
+        self._job.scheduler.planner = Planner(rest, self._part_size(size, most_parts=most_parts))
 
     async def _begin(self, remote: RemoteObject, claim: Claim, promises: tuple[Checksum, ...]) -> None:
         """The first response that was accepted."""
@@ -242,24 +247,21 @@ class FileDownload:
         self._known.set()
 
     def _keep(self, remote: RemoteObject, claim: Claim) -> tuple[Held, ...]:
-        """What of an earlier download is gone on with, without what the first response brings anyway."""
+        """What of an earlier download is gone on with."""
         prior = self._sink.prior
-        if prior is None or self._job.sequential:
+        if prior is None:
             return ()
-        found = kept(
+        self._proven, held = keep(
             prior,
             remote,
+            claim,
+            in_one_piece=self._job.sequential,
             checksum=self._pinned,
             declared_size=self._request.size,
             verified=self._wanted is not None,
             trusting=self._options.resume_unproven,
         )
-        self._proven = found.proven
-        if not found.held and prior.held:
-            _logger.warning("begun anew, without the %d bytes that were there: %s", _length(prior.spans), found.why)
-        held = Holdings(found.held)
-        held.drop(claim.start, claim.position + 1 if claim.stop is None else claim.stop)
-        return held.items
+        return held
 
     async def _is_done(self) -> bool:
         """Look at the destination; whether it is the object, as far as its size is known yet."""

@@ -68,6 +68,7 @@ class Verifier:
         self._sums = Sums(held)
         self._hash = None if wanted is None or wanted.algorithm in COMBINABLE else RunningHash(wanted.algorithm)
         self._coverage = Coverage()
+        self._unread = Coverage(held)  # of these nobody in this process has seen the bytes
         self._background: asyncio.Task[None] | None = None
         self._paused = False
         self._fault: Exception | None = None
@@ -157,6 +158,7 @@ class Verifier:
         for span in spans:
             self._ready.drop(*span)
             self._sums.drop(*span)
+            self._unread.remove(*span)
         if self._hash is None:
             return
         try:
@@ -201,7 +203,7 @@ class Verifier:
         return Checksum(algorithm, self._hash.digest())
 
     async def _whole_crc(self, algorithm: str, size: int) -> int:
-        known = self._known(algorithm, size)
+        known = [held for held in self._known(algorithm, size) if not self._unread.has_some(held.start, held.stop)]
         gaps = list(Coverage(known).missing(size))
         read_back = [Held(*gap, Crc(algorithm, await self._crc_on_disk(algorithm, gap))) for gap in gaps]
         spans = sorted([*known, *read_back], key=attrgetter("start"))

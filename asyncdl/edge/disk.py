@@ -10,6 +10,8 @@ import contextlib
 import errno
 import os
 import shutil
+import struct
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -32,6 +34,8 @@ _MOST_BUFFERS = 1024
 UNSUPPORTED = frozenset({errno.EOPNOTSUPP, errno.EINVAL, errno.ENODEV, errno.ENOSYS, errno.ENOTSUP})
 #: ERROR_ACCESS_DENIED and ERROR_SHARING_VIOLATION (Windows system error codes).
 _HELD_BY_ANOTHER = frozenset({5, 32})
+#: FS_IOC_GETVERSION, `_IOR('v', 1, long)` of linux/fs.h, as most processors number their requests.
+_GET_VERSION = 2 << 30 | struct.calcsize("l") << 16 | ord("v") << 8 | 1
 _FLAGS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
@@ -61,6 +65,10 @@ class Disk(Protocol):
         ...
 
     def fstat(self, descriptor: int) -> os.stat_result: ...
+
+    def generation(self, descriptor: int) -> int | None:
+        """What tells the file from an earlier one that had its number; None where the file system does not say."""
+        ...
 
     def create(self, path: Path, mode: int) -> int:
         """A descriptor of a new file, for reading and writing, made with `mode` less the umask."""
@@ -148,6 +156,15 @@ class OsDisk:
 
     def fstat(self, descriptor: int) -> os.stat_result:
         return os.fstat(descriptor)
+
+    def generation(self, descriptor: int) -> int | None:
+        if fcntl is None or sys.platform != "linux":
+            return None
+        try:
+            found = fcntl.ioctl(descriptor, _GET_VERSION, bytes(struct.calcsize("l")))
+        except OSError:
+            return None
+        return int.from_bytes(found[:4], sys.byteorder)  # the kernel writes an int, whatever the request's number says
 
     def create(self, path: Path, mode: int) -> int:
         return os.open(path, _FLAGS | os.O_RDWR | os.O_CREAT | os.O_EXCL, mode)

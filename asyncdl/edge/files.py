@@ -52,6 +52,7 @@ class PartFile:
         self._spare = -1
         self._mode: int | None = None
         self._worth_keeping = False
+        self._unsound: OSError | None = None
         self._worker = Worker(self._release)
         self.prior: State | None = None
 
@@ -132,7 +133,8 @@ class PartFile:
         if self._worth_keeping and not keep:
             self._start_over()
         status = self._disk.fstat(self._descriptor)
-        head = replace(head, inode=status.st_ino or None, device=status.st_dev)
+        generation = self._disk.generation(self._descriptor)
+        head = replace(head, inode=status.st_ino or None, device=status.st_dev, generation=generation)
         self._worth_keeping = bool(keep)
         self._close_spare()
         self._journal.begin(State(head=head, owner="new", held=keep))
@@ -191,7 +193,14 @@ class PartFile:
         """
 
         def commit() -> None:
-            self._disk.sync_data(self._descriptor)
+            if self._unsound is not None:
+                raise self._unsound
+            try:
+                self._disk.sync_data(self._descriptor)
+            except OSError as error:
+                # The system may have dropped what it could not write, and would call the next one a success.
+                self._unsound = error
+                raise
             if self._journal.begun:
                 if not self._journal.is_ours():
                     raise busy(self._names.part)
@@ -267,7 +276,9 @@ class PartFile:
             self._journal.remove()
         self._worker.close()
 
-    async def abandon(self) -> None:
+    async def abandon(self, *, discard: bool = False) -> None:
+        if discard:
+            self._worth_keeping = False
         await self._worker.aclose()
 
     async def _call(self, doing: str, call: Callable[[], T], *, lane: str = "write") -> T:

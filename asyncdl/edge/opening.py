@@ -138,10 +138,10 @@ def _take(disk: Disk, names: Names, descriptor: int, *, resume: bool, alone: boo
         raise busy(names.part)
     try:
         journal = journal_file.load(disk, names.journal)
-        if resume and journal and journal.state and _is_private(disk, descriptor):
-            status = disk.fstat(descriptor)
-            if isinstance(same_file(journal.state, inode=status.st_ino, length=status.st_size), Match):
-                return Opened(descriptor, held, journal.state)
+        status = disk.fstat(descriptor)
+        believed = resume and _is_private(status) and _is_private(disk.status(names.journal))
+        if believed and journal and journal.state and _is_that_of(journal.state, disk, descriptor, status):
+            return Opened(descriptor, held, journal.state)
         if disk.renames_open_files:  # while the lock is still ours
             clear(disk, names)
     except BaseException:
@@ -195,10 +195,17 @@ def _is_free(disk: Disk, descriptor: int, path: Path, *, alone: bool) -> bool:
     return is_named(disk, descriptor, path)
 
 
-def _is_private(disk: Disk, descriptor: int) -> bool:
-    """Whether nobody else put the file here: in a shared directory anyone could lay bytes, and a journal, in wait."""
-    status = disk.fstat(descriptor)
-    return status.st_nlink == 1 and (not hasattr(os, "geteuid") or status.st_uid == os.geteuid())
+def _is_that_of(state: State, disk: Disk, descriptor: int, status: os.stat_result) -> bool:
+    generation = disk.generation(descriptor)
+    same = same_file(state, inode=status.st_ino, length=status.st_size, generation=generation)
+    return isinstance(same, Match)
+
+
+def _is_private(status: os.stat_result | None) -> bool:
+    """Whether nobody else put the file here: in a shared directory anyone could lay bytes, or a journal, in wait."""
+    if status is None or status.st_nlink != 1:
+        return False
+    return not hasattr(os, "geteuid") or status.st_uid == os.geteuid()
 
 
 def _hold(disk: Disk, descriptor: int) -> tuple[int, int] | None:
@@ -219,9 +226,21 @@ def let_go(disk: Disk, held: tuple[int, int]) -> None:
 
 
 def sweep(disk: Disk, dest: Path) -> None:
-    """Remove the journal of a download that is complete: power may have failed before its name was gone for good."""
+    """Remove what is of no use beside the complete file, if no living download has it.
+
+    That is a journal whose name was not gone for good when power failed, and what is left of a download of the file
+    that another way was found for.
+    """
     names = Names.of(dest)
-    with contextlib.suppress(OSError, JournalError):
+    with contextlib.suppress(OSError, StorageError, JournalError, UnsureError):
+        if disk.status(names.part) is not None:
+            opened = open_part(disk, names, resume=False, mode=0o600, alone=False)
+            if disk.renames_open_files:  # while the lock is still ours
+                disk.unlink(names.part)
+            let_go(disk, opened.held)
+            disk.close(opened.descriptor)
+            if not disk.renames_open_files:
+                disk.unlink(names.part)
         found = [disk.status(path) for path in (names.part, names.done)]
         if found == [None, None] and journal_file.load(disk, names.journal) is not None:
             disk.unlink(names.journal)

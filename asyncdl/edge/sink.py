@@ -49,5 +49,5 @@ class FileSink(Protocol):
     async def publish(self, size: int) -> None:
         """Make exactly `size` bytes durable under the destination's name."""
 
-    async def abandon(self) -> None:
-        """Close; what has been written stays in `.part`, an empty `.part` goes."""
+    async def abandon(self, *, discard: bool = False) -> None:
+        """Close; what has been written stays in `.part`, unless it is of no use; an empty `.part` goes."""

@@ -36,6 +36,7 @@ class Head:
         declared_size: bytes that the caller declared, or None.
         part_size: bytes of a part when the download began, for information; None for one stream.
         inode, device: file number and device of the partial file, or None where the system has none.
+        generation: tells a file from an earlier one that had its number, or None where the file system does not say.
 
     Raises:
         ValueError: a value the format has no room for. `Head.of` leaves such validators out.
@@ -50,6 +51,7 @@ class Head:
     part_size: int | None = None
     inode: int | None = None
     device: int | None = None
+    generation: int | None = None
 
     def __post_init__(self) -> None:
         good = (
@@ -59,6 +61,7 @@ class Head:
             and self.part_size != 0
             and _is_count(self.inode, _MAX_FILE_NUMBER)
             and _is_count(self.device, _MAX_FILE_NUMBER)
+            and _is_count(self.generation, _MAX_FILE_NUMBER)
             and _is_text(self.etag, _VALIDATOR)
             and (self.etag is None or _is_quoted(self.etag))
             and _is_text(self.weak_etag, _VALIDATOR)

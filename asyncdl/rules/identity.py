@@ -130,7 +130,16 @@ def kept(
     return Kept(why="more was there than the object has" if beyond else verdict.why)
 
 
-def same_file(state: State, *, inode: int | None, length: int) -> Match | Different:
+def may_be_another(head: Head, remote: RemoteObject) -> bool:
+    """Whether the whole of `remote` may take the place of what was begun.
+
+    A page of a captive portal or of a maintenance window comes with 200 and no entity tag: it must not cost the bytes
+    of an object that had one.
+    """
+    return head.etag is None or (remote.etag or remote.weak_etag) is not None
+
+
+def same_file(state: State, *, inode: int | None, length: int, generation: int | None = None) -> Match | Different:
     """Whether the partial file on the disk is the one that the journal speaks of, and has room for what it claims.
 
     The device is not compared: some file systems get another number with every mount.
@@ -138,10 +147,13 @@ def same_file(state: State, *, inode: int | None, length: int) -> Match | Differ
     Args:
         state: what the journal says.
         inode: number of the file now, or None where the system has none.
+        generation: as in `Head`.
         length: bytes of the file now. A length proves nothing about the bytes, but a lack of it does.
     """
-    if state.head.inode is not None and inode is not None and state.head.inode != inode:
-        return Different("the partial file is another one")
+    head = state.head
+    for before, now in ((head.inode, inode), (head.generation, generation)):
+        if before is not None and now is not None and before != now:
+            return Different("the partial file is another one")
     if state.held and state.held[-1].stop > length:
         return Different("the partial file is shorter than what was claimed of it")
     return Match("the partial file is the one that was written")

@@ -124,6 +124,8 @@ class Encoder:
     def head(self, head: Head, owner: str) -> bytes:
         """The first record. `owner` is a random token of whoever writes: at most 64 of A-Z, a-z, 0-9, `.`, `_`, `-`."""
         members = {"owner": _checked_token(owner), **asdict(head)}
+        if head.generation is None:
+            del members["generation"]
         return self._line(f"{FORMAT} {VERSION} {json.dumps(members, separators=(',', ':'))}")
 
     def claim(self, held: Iterable[Held]) -> bytes:
@@ -241,6 +243,7 @@ class _Replay:
         loaded: Any = json.loads(members.decode("ascii"))
         if not isinstance(loaded, dict) or not isinstance(loaded["owner"], str):
             raise ValueError("not the head of a journal")  # noqa: TRY004 - to the caller all bad heads are one
+        loaded.setdefault("generation", None)
         self._head = Head(**{field.name: loaded[field.name] for field in fields(Head)})
         self._owner = _checked_token(loaded["owner"])
         self._beats = 0

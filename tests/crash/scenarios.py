@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import random
 import zlib
@@ -102,6 +103,8 @@ def play(scenario: Scenario, seed: int) -> Recorded:
         at = len(disk.trace) + rng.randrange(9, _length(scenario, disk.image, fetch, seed + number) - 4)
         if end == "sync fails":
             disk.failing_syncs = {disk.syncs + rng.randrange(12)}
+            # What a quota or NFS says at a sync is as final as an I/O error.
+            disk.failing_with = rng.choice([errno.EIO, errno.ENOSPC])
         elif end != "cancelled":
             disk.dies_at = at
         early = record(

@@ -41,7 +41,8 @@ class SimDisk:
     Attributes:
         trace: every call that changed something or made it last, in order.
         pause: called at the beginning of each call, and in the middle of a sync: another thread may go on there.
-        syncs: how many syncs of files were begun; those whose numbers, from 0, are in `failing_syncs` fail.
+        syncs: how many syncs of files were begun; those whose numbers, from 0, are in `failing_syncs` fail,
+            with the error `failing_with`.
         dies_at: length of the trace at which the process is killed: from then on no call does anything.
     """
 
@@ -52,6 +53,7 @@ class SimDisk:
         self.trace: list[Step] = []
         self.pause: Callable[[], None] | None = None
         self.failing_syncs: set[int] = set()
+        self.failing_with = errno.EIO
         self.dies_at: int | None = None
         self.syncs = 0
         self._lock = threading.RLock()
@@ -108,6 +110,11 @@ class SimDisk:
     def fstat(self, descriptor: int) -> os.stat_result:
         self._step()
         return self._file(descriptor).status
+
+    def generation(self, descriptor: int) -> int | None:
+        """The worst of all file systems: it does not say."""
+        self._file(descriptor)
+        return None
 
     def create(self, path: Path, mode: int) -> int:
         self._step()
@@ -213,7 +220,7 @@ class SimDisk:
         with self._lock:
             if number in self.failing_syncs:
                 self._note(FailedSync(file.id))
-                raise refusal(errno.EIO)
+                raise refusal(self.failing_with)
             self._note(Sync(file.id, since, everything))
 
     def drop_cache(self, descriptor: int, start: int, stop: int) -> None:

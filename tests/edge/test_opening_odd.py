@@ -20,7 +20,7 @@ from asyncdl.edge.disk import OsDisk
 from asyncdl.edge.files import PartFile
 from asyncdl.edge.opening import Names, open_part, sweep
 from asyncdl.errors import DestinationBusyError, DiskFullError, JournalError, StorageError
-from asyncdl.model import IfExists
+from asyncdl.model import Chunk, IfExists
 from asyncdl.rules.head import Head
 from asyncdl.rules.held import Held
 from asyncdl.rules.journal import Encoder, State, replay
@@ -336,14 +336,33 @@ class TestSweep:
 
         assert [dest] == list(dest.parent.iterdir())
 
-    @pytest.mark.parametrize("suffix", [".part", ".part.done"])
-    def test_of_something(self, dest: Path, suffix: str) -> None:
-        """It stays with what it speaks of."""
-        journal, other = self.stale(dest), dest.with_name("file" + suffix)
+    def test_complete_elsewhere(self, dest: Path) -> None:
+        """It stays with a complete file that has not got its name yet."""
+        journal, other = self.stale(dest), dest.with_name("file.part.done")
         other.write_bytes(b"")
         sweep(OsDisk(), dest)
 
         assert {journal, other} == set(dest.parent.iterdir())
+
+    def test_part(self, dest: Path) -> None:
+        """Both go where the file came by another way."""
+        self.stale(dest)
+        Names.of(dest).part.write_bytes(b"half")
+        dest.write_bytes(b"complete")
+        sweep(OsDisk(), dest)
+
+        assert [dest] == list(dest.parent.iterdir())
+
+    async def test_part_of_the_living(self, dest: Path) -> None:
+        """Nothing is taken from a download that is at work."""
+        file = await PartFile.create(dest, if_exists="skip")
+        await file.begin(HEAD)
+        await file.write([Chunk(0, b"half")])
+        there = set(dest.parent.iterdir())
+        sweep(Elsewhere(), dest)
+
+        assert there == set(dest.parent.iterdir())
+        await file.abandon()
 
     @pytest.mark.parametrize("make", [directory, link, fifo, lambda path: path.write_bytes(b"not ours")])
     def test_not_ours(self, dest: Path, make: Callable[[Path], object]) -> None:

@@ -37,7 +37,7 @@ class Discard(RecordingSink):
     async def publish(self, size: int) -> None:
         """Nothing to publish."""
 
-    async def abandon(self) -> None:
+    async def abandon(self, *, discard: bool = False) -> None:
         """Nothing to abandon."""
 
 

@@ -64,5 +64,8 @@ async def test_what_came_is_kept(origin: Origin, tmp_path: Path, more: int) -> N
 
     assert holds(dest, content)
     assert ["file"] == [path.name for path in tmp_path.iterdir()]
+    # A head alone is some hundred bytes; of what came with it the last chunk of each connection may be lost.
+    if not said.startswith("downloaded"):
+        assert (sent >= 4 * PART) <= (result.resumed > 0)
     if sent >= SIZE:
-        assert result.fetched <= 1
+        assert 0 == result.fetched

@@ -299,7 +299,7 @@ class RecordingSink:
         self.events.append("publish")
         self._open = False
 
-    async def abandon(self) -> None:
+    async def abandon(self, *, discard: bool = False) -> None:
         self.events.append("abandon")
         self._open = False
 

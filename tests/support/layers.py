@@ -29,6 +29,7 @@ RANKS = {
     "verifier": 8,
     "writer": 9,
     "fetcher": 9,
+    "resume": 9,
     "engine": 10,
     "calls": 11,
     "downloader": 11,
