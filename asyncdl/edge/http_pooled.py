@@ -12,6 +12,7 @@ body comes the plain way.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -153,20 +154,23 @@ class PooledBody:
         translate: Callable[[Exception], TransferError],
     ) -> None:
         self._handler, self._pool, self._translate = handler, pool, translate
-        self._early = memoryview(early)
-        self._position, self._stop = start, stop
+        self._position = start
+        self.received: int = len(early)
         self.left: int = stop - start - len(early)
+        self._ready: deque[tuple[memoryview, _Buffer | None]] = deque()
+        if early:
+            self._ready.append((memoryview(early), None))
         self._buffer: _Buffer | None = None
-        self._fill = self._given = 0  # bytes of the buffer that have been read, and of those the ones handed on
+        self._begin = self._fill = 0  # what of the buffer has been read and is not among the ready
         self._fault: TransferError | None = None
         self._waiter: asyncio.Future[None] | None = None
+        self._paused = False
         self._loop = asyncio.get_running_loop()
-        self.received: int = len(early)
 
     def room(self) -> memoryview:
         """Where the next read goes."""
         if self._buffer is None:
-            self._buffer, self._fill, self._given = self._pool.take(), 0, 0
+            self._buffer, self._begin, self._fill = self._pool.take(), 0, 0
         end = self._fill + self.left
         return self._buffer.view[self._fill : end + 1 if end <= self._pool.size else self._pool.size]
 
@@ -177,62 +181,68 @@ class PooledBody:
         self.left -= mine
         self.received += mine
         if not self.left:
+            self._put_by()
             self._handler.end_body(more=count > mine)
-            self._wake()
         elif self._fill == self._pool.size:
-            # Until it is asked for more: the queue may be full, and one buffer is what a connection may hold.
-            self._reading(on=False)
-            self._wake()
+            self._put_by()
+            self._pause_unless_taken()
 
     def lost(self, error: BaseException | None, fault: TransferError | None = None) -> None:
         """The connection has ended before the body did."""
         if fault is None and isinstance(error, Exception):
             fault = self._translate(error)
         self._fault = fault or ConnectError("the connection ended before the body did", retryable=True)
-        self._wake()
+        self._put_by()
 
     def close(self) -> None:
         """Nobody wants the rest."""
         if self._handler.body is self:
             self._handler.body = None
-        self._give_back()
+        self._drop_buffer()
+        while self._ready:
+            _, buffer = self._ready.popleft()
+            if buffer is not None:
+                buffer.release()
 
     async def receive(self) -> Chunk | None:
-        if self._early:
-            data = self._early[: self._pool.chunk_size]
-            self._early = self._early[len(data) :]
-            return self._chunk(data, None)
-        hasty = False
-        while self._position < self._stop:
-            if self._given < self._fill and (hasty or self._fault or not self.left or self._fill == self._pool.size):
-                return self._hand_on()
+        while not self._ready:
+            if not self.left:
+                return None
             if self._fault:
                 raise self._fault
-            if self._fill == self._pool.size:
-                self._give_back()
-                self._reading(on=True)
+            self._resume()
             await self._news()
-            hasty = True
-        return None
-
-    def _hand_on(self) -> Chunk:
-        buffer = self._buffer
-        assert buffer is not None  # noqa: S101  # it has what was read
-        data = buffer.view[self._given : min(self._fill, self._given + self._pool.chunk_size)]
-        self._given += len(data)
-        buffer.lend()
-        chunk = self._chunk(data, buffer.release)
-        if self._given == self._fill and not self.left:
-            self._give_back()
-        return chunk
-
-    def _chunk(self, data: memoryview, release: Callable[[], None] | None) -> Chunk:
-        chunk = Chunk(self._position, data, release)
+            if not self._ready:
+                self._put_by()
+        view, buffer = self._ready.popleft()
+        data = view[: self._pool.chunk_size]
+        if len(data) < len(view):
+            self._ready.appendleft((view[len(data) :], buffer))
+            if buffer is not None:
+                buffer.lend()
+        chunk = Chunk(self._position, data, None if buffer is None else buffer.release)
         self._position = chunk.stop
         return chunk
 
+    def _put_by(self) -> None:
+        """Whoever receives may have what has been read."""
+        buffer = self._buffer
+        if buffer is not None and self._begin < self._fill:
+            buffer.lend()
+            self._ready.append((buffer.view[self._begin : self._fill], buffer))
+            self._begin = self._fill
+        if self._fill == self._pool.size or not self.left or self._fault:
+            self._drop_buffer()
+        self._wake()
+
+    def _drop_buffer(self) -> None:
+        buffer, self._buffer = self._buffer, None
+        self._begin = self._fill = 0
+        if buffer is not None:
+            buffer.release()
+
     async def _news(self) -> None:
-        """Wait until a buffer is full or the body at its end, but not for long."""
+        """Wait until something is ready, but not for long."""
         self._waiter = self._loop.create_future()
         timer = self._loop.call_later(_PATIENCE, self._wake)
         try:
@@ -245,16 +255,30 @@ class PooledBody:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    def _reading(self, *, on: bool) -> None:
+    def _pause_unless_taken(self) -> None:
+        """A connection holds one full buffer and no more, or the memory of a download would have no bound."""
         transport = self._handler.transport
-        if transport is not None and not transport.is_closing():
-            (transport.resume_reading if on else transport.pause_reading)()
+        if self._waiter is None or (transport is not None and transport.get_extra_info("sslcontext") is not None):
+            self._pause()  # TLS reads on before anybody else has a turn, and there a pause is only a flag
+        else:
+            # Behind the one that has just been woken: if it asks again, the event loop was told nothing in vain.
+            self._loop.call_soon(self._pause_unless_asked)
 
-    def _give_back(self) -> None:
-        buffer, self._buffer = self._buffer, None
-        self._fill = self._given = 0
-        if buffer is not None:
-            buffer.release()
+    def _pause_unless_asked(self) -> None:
+        if self._waiter is None:
+            self._pause()
+
+    def _pause(self) -> None:
+        transport = self._handler.transport
+        if self._handler.body is self and transport is not None and not self._paused:
+            self._paused = True
+            transport.pause_reading()
+
+    def _resume(self) -> None:
+        transport = self._handler.transport
+        if self._paused and transport is not None:
+            self._paused = False
+            transport.resume_reading()
 
 
 def pooled_body(
