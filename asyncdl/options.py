@@ -115,7 +115,7 @@ class Options:
     part_size: int | None = None
     parallel_threshold: int = 16 * MIB
     chunk_size: int = 1 * MIB
-    queue_depth: int = 32
+    queue_depth: int = 16
     reuse_window: float = 5.0
     refresh_margin: float = 5.0
     max_redirects: int = 5

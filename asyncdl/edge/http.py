@@ -63,7 +63,7 @@ class AiohttpTransport:
         self._sent.on_request_headers_sent.append(self._start_response_timeout)
         self._proxy = check_proxy(options.proxy) if options.proxy else None
         self._given = session
-        self._pool = BufferPool(options.chunk_size)
+        self._pool = BufferPool(options.chunk_size, options.connections)
         self._own = None if session else self._open_session(self._connector(), owned=True)
         self._stranger: aiohttp.ClientSession | None = None
         self._fenced: aiohttp.ClientSession | None = None

@@ -24,6 +24,9 @@ from asyncdl.model import Chunk
 
 #: Bytes of the smallest buffer: less at a time would cost more system calls than the copy it saves.
 SMALLEST: Final = 64 * 1024
+#: Bytes that the buffers of all connections may take, before each gets a smaller one: 64 connections with 1 MiB each
+#: would be more than all else of the process.
+ALL_CONNECTIONS: Final = 32 * 1024 * 1024
 #: As much as asyncio reads at a time where no protocol says otherwise.
 _HEAD_BUFFER: Final = 256 * 1024
 #: Seconds after which what has come is handed on although the buffer is not full: on a slow connection it would keep
@@ -55,11 +58,12 @@ class BufferPool:
     How many there are is bounded by who holds them: a connection one, the queue and the writer one for each chunk.
 
     Args:
-        chunk_size: bytes of one chunk.
+        chunk_size: most bytes of one chunk.
+        connections: how many will hold one; of many, each has less.
     """
 
-    def __init__(self, chunk_size: int) -> None:
-        self.size: int = max(chunk_size, SMALLEST)
+    def __init__(self, chunk_size: int, connections: int) -> None:
+        self.size: int = max(min(chunk_size, ALL_CONNECTIONS // connections), SMALLEST)
         self.chunk_size: int = chunk_size
         self._free: list[_Buffer] = []
 
@@ -147,7 +151,6 @@ class PooledBody:
     def __init__(
         self,
         handler: PooledHandler,
-        early: bytes,
         start: int,
         stop: int,
         pool: BufferPool,
@@ -155,11 +158,9 @@ class PooledBody:
     ) -> None:
         self._handler, self._pool, self._translate = handler, pool, translate
         self._position = start
-        self.received: int = len(early)
-        self.left: int = stop - start - len(early)
-        self._ready: deque[tuple[memoryview, _Buffer | None]] = deque()
-        if early:
-            self._ready.append((memoryview(early), None))
+        self.received: int = 0
+        self.left: int = stop - start
+        self._ready: deque[tuple[memoryview, _Buffer]] = deque()
         self._buffer: _Buffer | None = None
         self._begin = self._fill = 0  # what of the buffer has been read and is not among the ready
         self._fault: TransferError | None = None
@@ -177,15 +178,27 @@ class PooledBody:
     def filled(self, count: int) -> None:
         """So much has been read into it."""
         mine = min(count, self.left)
-        self._fill += mine
-        self.left -= mine
-        self.received += mine
+        self._note(mine)
         if not self.left:
-            self._put_by()
             self._handler.end_body(more=count > mine)
-        elif self._fill == self._pool.size:
-            self._put_by()
+        elif self._buffer is None:
             self._pause_unless_taken()
+
+    def feed(self, data: bytes) -> None:
+        """Take what aiohttp has read already."""
+        view = memoryview(data)[: self.left]
+        while view:
+            room = self.room()[: min(len(view), self.left)]
+            room[:] = view[: len(room)]
+            view = view[len(room) :]
+            self._note(len(room))
+
+    def _note(self, count: int) -> None:
+        self._fill += count
+        self.left -= count
+        self.received += count
+        if not self.left or self._fill == self._pool.size:
+            self._put_by()
 
     def lost(self, error: BaseException | None, fault: TransferError | None = None) -> None:
         """The connection has ended before the body did."""
@@ -201,8 +214,7 @@ class PooledBody:
         self._drop_buffer()
         while self._ready:
             _, buffer = self._ready.popleft()
-            if buffer is not None:
-                buffer.release()
+            buffer.release()
 
     async def receive(self) -> Chunk | None:
         while not self._ready:
@@ -218,9 +230,8 @@ class PooledBody:
         data = view[: self._pool.chunk_size]
         if len(data) < len(view):
             self._ready.appendleft((view[len(data) :], buffer))
-            if buffer is not None:
-                buffer.lend()
-        chunk = Chunk(self._position, data, None if buffer is None else buffer.release)
+            buffer.lend()
+        chunk = Chunk(self._position, data, buffer.release)
         self._position = chunk.stop
         return chunk
 
@@ -297,13 +308,12 @@ def pooled_body(
     handler = raw.connection.protocol if raw.connection is not None else None
     if not isinstance(handler, PooledHandler) or not handler.may_hand_over(raw, stop - start):
         return None
-    early, fault = bytearray(), None
+    body, fault = PooledBody(handler, start, stop, pool, translate), None
     try:
         while data := raw.content.read_nowait(-1):  # each makes room for what the parser had put aside
-            early += data
+            body.feed(data)
     except Exception as error:  # noqa: BLE001  # whatever the parser found wrong in what came after
         fault = translate(error)
-    body = PooledBody(handler, bytes(early), start, stop, pool, translate)
     if fault is None and body.left and handler.transport is not None:
         handler.body = body
     elif body.left:
