@@ -36,6 +36,7 @@ _FLAGS = (
     "resume",
     "resume_unproven",
     "use_environment",
+    "pooled_buffers",
 )
 
 
@@ -102,6 +103,8 @@ class Options:
         ca_file: PEM file of the certificate authorities to trust instead of the system's.
         use_environment: honour HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE, SSL_CERT_DIR,
             REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE.
+        pooled_buffers: receive into buffers that are used again, where the event loop and aiohttp are as that needs and
+            the session is not the caller's; otherwise, and if False, every read makes a new one.
         user_agent: value of the User-Agent header; None sends `asyncdl/VERSION`.
 
     Raises:
@@ -112,7 +115,7 @@ class Options:
     part_size: int | None = None
     parallel_threshold: int = 16 * MIB
     chunk_size: int = 1 * MIB
-    queue_depth: int = 32
+    queue_depth: int = 16
     reuse_window: float = 5.0
     refresh_margin: float = 5.0
     max_redirects: int = 5
@@ -124,6 +127,7 @@ class Options:
     proxy: str | None = field(default=None, repr=False)
     ca_file: str | Path | None = None
     use_environment: bool = True
+    pooled_buffers: bool = True
     user_agent: str | None = None
 
     def __post_init__(self) -> None:

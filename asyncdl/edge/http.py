@@ -23,6 +23,7 @@ from asyncdl._version import __version__
 from asyncdl.edge.environment import check_proxy, proxy_for, trust_store
 from asyncdl.edge.http_connections import Connector, RawResponse
 from asyncdl.edge.http_faults import leads_inside, translate
+from asyncdl.edge.http_pooled import BufferPool, PooledBody, handlers, pooled_body
 from asyncdl.edge.stream import StreamBody
 from asyncdl.edge.transport import Body, Response
 from asyncdl.edge.waits import Bound, is_cancelled
@@ -62,7 +63,8 @@ class AiohttpTransport:
         self._sent.on_request_headers_sent.append(self._start_response_timeout)
         self._proxy = check_proxy(options.proxy) if options.proxy else None
         self._given = session
-        self._own = None if session else self._open_session(Connector(timeouts.connect), owned=True)
+        self._pool = BufferPool(options.chunk_size, options.connections)
+        self._own = None if session else self._open_session(self._connector(), owned=True)
         self._stranger: aiohttp.ClientSession | None = None
         self._fenced: aiohttp.ClientSession | None = None
         self._ssl: ssl.SSLContext | None = None
@@ -70,6 +72,10 @@ class AiohttpTransport:
         # Nothing but connecting is timed by aiohttp: its total would end long downloads, its sock_read cannot tell
         # a quiet server from a full queue.
         self._client_timeout = aiohttp.ClientTimeout(total=None, sock_connect=timeouts.connect)
+
+    def _connector(self, *, public_only: bool = False) -> Connector:
+        protocols = handlers if self._options.pooled_buffers else None
+        return Connector(self._timeouts.connect, public_only=public_only, protocols=protocols)
 
     def _open_session(self, connector: aiohttp.BaseConnector | None, *, owned: bool) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
@@ -111,13 +117,12 @@ class AiohttpTransport:
             ("User-Agent", self._options.user_agent or f"asyncdl/{__version__}"),
         )
         raw, trail, values = await self._follow(url, own, headers, home)
-        response = _AiohttpResponse(
-            raw, len(trail), (*trail, *values), self._options.chunk_size, self._timeouts.response
-        )
+        response = _AiohttpResponse(raw, len(trail), (*trail, *values), self._pool, self._timeouts.response)
         try:
             with _told_of_loss(raw):
                 yield response
         finally:
+            response.close()
             if raw.content.at_eof():
                 raw.release()
             else:
@@ -220,7 +225,7 @@ class AiohttpTransport:
         if self._given is None:
             if fenced and self._fenced is None:
                 # Apart from the others: no connection in its pool was made without its rule.
-                self._fenced = self._open_session(Connector(self._timeouts.connect, public_only=True), owned=True)
+                self._fenced = self._open_session(self._connector(public_only=True), owned=True)
             return self._fenced if fenced and self._fenced else session
         if not stranger:
             return session
@@ -304,8 +309,9 @@ class _AiohttpResponse:
     _raw: aiohttp.ClientResponse
     hops: int
     secrets: tuple[str, ...]
-    _chunk_size: int
+    _pool: BufferPool
     _patience: float
+    _pooled: PooledBody | None = None
 
     @property
     def status(self) -> int:
@@ -316,7 +322,14 @@ class _AiohttpResponse:
         return Headers(self._raw.headers.items())
 
     def body(self, start: int, stop: int | None) -> Body:
-        return StreamBody(self._raw.content, start, stop, self._chunk_size, translate)
+        if stop is not None:
+            self._pooled = pooled_body(self._raw, start, stop, self._pool, translate)
+        return self._pooled or StreamBody(self._raw.content, start, stop, self._pool.chunk_size, translate)
+
+    def close(self) -> None:
+        """Nothing more of the body is read."""
+        if self._pooled is not None:
+            self._pooled.close()
 
     async def excerpt(self, limit: int) -> bytes:
         words = bytearray()

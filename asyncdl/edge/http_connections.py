@@ -6,8 +6,10 @@ interim responses without end, and resolves names in a shared pool of threads.
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import socket
+from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
 from weakref import WeakSet
@@ -70,13 +72,21 @@ class Connector(aiohttp.TCPConnector):
         patience: seconds for one name resolution.
         public_only: refuses to connect to any address that is not the public Internet's. What is asked is the address
             itself, each time a socket is made for it: a name that means another address by then gains nothing.
+        protocols: of an event loop, what makes the protocols of the connections; None for `HeadFirst`.
     """
 
-    def __init__(self, patience: float, *, public_only: bool = False) -> None:
+    def __init__(
+        self,
+        patience: float,
+        *,
+        public_only: bool = False,
+        protocols: Callable[[asyncio.AbstractEventLoop], Callable[[], ResponseHandler]] | None = None,
+    ) -> None:
         super().__init__(limit=0, resolver=Resolver(patience), socket_factory=_public_socket if public_only else None)
         self._used: WeakSet[ResponseHandler] = WeakSet()
         # The only place where aiohttp says which protocol its connections speak.
-        self._factory = cast("partial[ResponseHandler]", partial(_HeadFirst, loop=self._loop))
+        factory = protocols(self._loop) if protocols else partial(HeadFirst, loop=self._loop)
+        self._factory = cast("partial[ResponseHandler]", factory)
 
     async def connect(
         self,
@@ -96,7 +106,7 @@ class Connector(aiohttp.TCPConnector):
         return connection
 
 
-class _HeadFirst(ResponseHandler):
+class HeadFirst(ResponseHandler):
     """Hands the parser a head by itself.
 
     aiohttp's parser forgets a response whose end came in one read with bytes that are no HTTP: what was declared is

@@ -1,0 +1,321 @@
+"""The receive path without a new object for each read: from the socket straight into buffers that are used again.
+
+aiohttp sends the request and parses the head as ever. Then the protocol of the connection, which is one that the event
+loop asks for a buffer before each read, hands out room in a pooled buffer, and counts; at the last byte aiohttp is
+told that the body has ended, and takes the connection back into its pool. A `bytes` object of 256 KiB for each read is
+a fresh mapping each time (glibc's malloc maps what is larger than 128 KiB): its page faults are what is saved.
+
+This leans on what aiohttp keeps to itself. Where any of it is not as expected, `pooled_body` says so by None, and the
+body comes the plain way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+import aiohttp
+
+from asyncdl.edge.http_connections import HeadFirst
+from asyncdl.errors import ConnectError, TransferError
+from asyncdl.model import Chunk
+
+#: Bytes of the smallest buffer: less at a time would cost more system calls than the copy it saves.
+SMALLEST: Final = 64 * 1024
+#: Bytes that the buffers of all connections may take, before each gets a smaller one: 64 connections with 1 MiB each
+#: would be more than all else of the process.
+ALL_CONNECTIONS: Final = 32 * 1024 * 1024
+#: As much as asyncio reads at a time where no protocol says otherwise.
+_HEAD_BUFFER: Final = 256 * 1024
+#: Seconds after which what has come is handed on although the buffer is not full: on a slow connection it would keep
+#: the disk, the progress and whoever may take over waiting.
+_PATIENCE: Final = 0.25
+
+
+class _Buffer:
+    """Memory lent to a body and to the chunks made of it; it goes back when the last of them is released."""
+
+    __slots__ = ("_back", "_users", "view")
+
+    def __init__(self, size: int, back: Callable[[_Buffer], None]) -> None:
+        self.view = memoryview(bytearray(size))
+        self._back, self._users = back, 0
+
+    def lend(self) -> None:
+        self._users += 1
+
+    def release(self) -> None:
+        self._users -= 1
+        if not self._users:
+            self._back(self)
+
+
+class BufferPool:
+    """Buffers of one size, the one used last given out first: it is still in the processor's cache.
+
+    How many there are is bounded by who holds them: a connection one, the queue and the writer one for each chunk.
+
+    Args:
+        chunk_size: most bytes of one chunk.
+        connections: how many will hold one; of many, each has less.
+    """
+
+    def __init__(self, chunk_size: int, connections: int) -> None:
+        self.size: int = max(min(chunk_size, ALL_CONNECTIONS // connections), SMALLEST)
+        self.chunk_size: int = chunk_size
+        self._free: list[_Buffer] = []
+
+    def take(self) -> _Buffer:
+        # One byte more than is ever used: there a body shows that it goes on where it should have ended.
+        buffer = self._free.pop() if self._free else _Buffer(self.size + 1, self._free.append)
+        buffer.lend()
+        return buffer
+
+
+class PooledHandler(HeadFirst, asyncio.BufferedProtocol):
+    """aiohttp's protocol, as one that the event loop asks for a buffer.
+
+    Attributes:
+        body: takes what is read; None while aiohttp's parser does.
+        asked: the event loop does ask; uvloop, for one, does not.
+    """
+
+    body: PooledBody | None = None
+    asked: bool = False
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, head: memoryview) -> None:
+        super().__init__(loop)
+        self._head = head
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002
+        if self.body is not None:
+            return self.body.room()
+        self.asked = True
+        return self._head
+
+    def buffer_updated(self, nbytes: int) -> None:
+        if self.body is not None:
+            self.body.filled(nbytes)
+        else:
+            self.data_received(bytes(self._head[:nbytes]))
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        body, self.body = self.body, None
+        if body is not None:
+            body.lost(exc)
+        super().connection_lost(exc)
+
+    def may_hand_over(self, raw: aiohttp.ClientResponse, length: int) -> bool:
+        """Whether aiohttp is as it is expected to be, in the middle of a body of `length` bytes."""
+        try:
+            as_expected = (
+                self.asked
+                and self.body is None
+                and self._payload is raw.content
+                and self._parser is not None
+                and self._payload_parser is None
+                and not (self._upgraded or self._tail)
+            )
+        except AttributeError:
+            return False
+        # The end of a body that has a length of its own, or is chunked, or has come, is for the parser to find.
+        declared = raw.headers.get("Content-Length") == str(length) and "Transfer-Encoding" not in raw.headers
+        return as_expected and declared and not raw.content.is_eof()
+
+    def end_body(self, *, more: bool) -> None:
+        """What the head declared is there; `more`: and so is something else, so that nothing may follow."""
+        self.body = None
+        # A parser is made for each response; what this one was still to be given it must not wait for.
+        payload, self._payload, self._parser = self._payload, None, None
+        if more:
+            self.force_close()
+        if payload is not None:
+            payload.feed_eof()
+
+
+def handlers(loop: asyncio.AbstractEventLoop) -> Callable[[], PooledHandler]:
+    """What makes the protocols of one connector; they share the buffer for heads, which is emptied as it is filled."""
+    head = memoryview(bytearray(_HEAD_BUFFER))
+    return lambda: PooledHandler(loop, head)
+
+
+class PooledBody:
+    """A body of known length, read into pooled buffers; made by `pooled_body`.
+
+    Attributes:
+        left: bytes that have not been read yet.
+    """
+
+    def __init__(
+        self,
+        handler: PooledHandler,
+        start: int,
+        stop: int,
+        pool: BufferPool,
+        translate: Callable[[Exception], TransferError],
+    ) -> None:
+        self._handler, self._pool, self._translate = handler, pool, translate
+        self._position = start
+        self.received: int = 0
+        self.left: int = stop - start
+        self._ready: deque[tuple[memoryview, _Buffer]] = deque()
+        self._buffer: _Buffer | None = None
+        self._begin = self._fill = 0  # what of the buffer has been read and is not among the ready
+        self._fault: TransferError | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._paused = False
+        self._loop = asyncio.get_running_loop()
+
+    def room(self) -> memoryview:
+        """Where the next read goes."""
+        if self._buffer is None:
+            self._buffer, self._begin, self._fill = self._pool.take(), 0, 0
+        end = self._fill + self.left
+        return self._buffer.view[self._fill : end + 1 if end <= self._pool.size else self._pool.size]
+
+    def filled(self, count: int) -> None:
+        """So much has been read into it."""
+        mine = min(count, self.left)
+        self._note(mine)
+        if not self.left:
+            self._handler.end_body(more=count > mine)
+        elif self._buffer is None:
+            self._pause_unless_taken()
+
+    def feed(self, data: bytes) -> None:
+        """Take what aiohttp has read already."""
+        view = memoryview(data)[: self.left]
+        while view:
+            room = self.room()[: min(len(view), self.left)]
+            room[:] = view[: len(room)]
+            view = view[len(room) :]
+            self._note(len(room))
+
+    def _note(self, count: int) -> None:
+        self._fill += count
+        self.left -= count
+        self.received += count
+        if not self.left or self._fill == self._pool.size:
+            self._put_by()
+
+    def lost(self, error: BaseException | None, fault: TransferError | None = None) -> None:
+        """The connection has ended before the body did."""
+        if fault is None and isinstance(error, Exception):
+            fault = self._translate(error)
+        self._fault = fault or ConnectError("the connection ended before the body did", retryable=True)
+        self._put_by()
+
+    def close(self) -> None:
+        """Nobody wants the rest."""
+        if self._handler.body is self:
+            self._handler.body = None
+        self._drop_buffer()
+        while self._ready:
+            _, buffer = self._ready.popleft()
+            buffer.release()
+
+    async def receive(self) -> Chunk | None:
+        while not self._ready:
+            if not self.left:
+                return None
+            if self._fault:
+                raise self._fault
+            self._resume()
+            await self._news()
+            if not self._ready:
+                self._put_by()
+        view, buffer = self._ready.popleft()
+        data = view[: self._pool.chunk_size]
+        if len(data) < len(view):
+            self._ready.appendleft((view[len(data) :], buffer))
+            buffer.lend()
+        chunk = Chunk(self._position, data, buffer.release)
+        self._position = chunk.stop
+        return chunk
+
+    def _put_by(self) -> None:
+        """Whoever receives may have what has been read."""
+        buffer = self._buffer
+        if buffer is not None and self._begin < self._fill:
+            buffer.lend()
+            self._ready.append((buffer.view[self._begin : self._fill], buffer))
+            self._begin = self._fill
+        if self._fill == self._pool.size or not self.left or self._fault:
+            self._drop_buffer()
+        self._wake()
+
+    def _drop_buffer(self) -> None:
+        buffer, self._buffer = self._buffer, None
+        self._begin = self._fill = 0
+        if buffer is not None:
+            buffer.release()
+
+    async def _news(self) -> None:
+        """Wait until something is ready, but not for long."""
+        self._waiter = self._loop.create_future()
+        timer = self._loop.call_later(_PATIENCE, self._wake)
+        try:
+            await self._waiter
+        finally:
+            timer.cancel()
+            self._waiter = None
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _pause_unless_taken(self) -> None:
+        """A connection holds one full buffer and no more, or the memory of a download would have no bound."""
+        transport = self._handler.transport
+        if self._waiter is None or (transport is not None and transport.get_extra_info("sslcontext") is not None):
+            self._pause()  # TLS reads on before anybody else has a turn, and there a pause is only a flag
+        else:
+            # Behind the one that has just been woken: if it asks again, the event loop was told nothing in vain.
+            self._loop.call_soon(self._pause_unless_asked)
+
+    def _pause_unless_asked(self) -> None:
+        if self._waiter is None:
+            self._pause()
+
+    def _pause(self) -> None:
+        transport = self._handler.transport
+        if self._handler.body is self and transport is not None and not self._paused:
+            self._paused = True
+            transport.pause_reading()
+
+    def _resume(self) -> None:
+        transport = self._handler.transport
+        if self._paused and transport is not None:
+            self._paused = False
+            transport.resume_reading()
+
+
+def pooled_body(
+    raw: aiohttp.ClientResponse,
+    start: int,
+    stop: int,
+    pool: BufferPool,
+    translate: Callable[[Exception], TransferError],
+) -> PooledBody | None:
+    """Take over a response's body from aiohttp, or None where that cannot be done, or would be no gain.
+
+    Args:
+        start, stop: its place in the object.
+        translate: makes a transfer error of whatever ended the connection.
+    """
+    handler = raw.connection.protocol if raw.connection is not None else None
+    if not isinstance(handler, PooledHandler) or not handler.may_hand_over(raw, stop - start):
+        return None
+    body, fault = PooledBody(handler, start, stop, pool, translate), None
+    try:
+        while data := raw.content.read_nowait(-1):  # each makes room for what the parser had put aside
+            body.feed(data)
+    except Exception as error:  # noqa: BLE001  # whatever the parser found wrong in what came after
+        fault = translate(error)
+    if fault is None and body.left and handler.transport is not None:
+        handler.body = body
+    elif body.left:
+        body.lost(None, fault)
+    return body
