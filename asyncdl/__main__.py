@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -11,6 +12,8 @@ from typing import NoReturn
 
 def entry() -> NoReturn:
     """Run the command and end the process with its exit code."""
+    # What is loaded stays; to look through it for garbage again and again while more is loaded finds nothing.
+    gc.disable()
     try:
         # Here, so that Ctrl-C while it is imported is no traceback either.
         from asyncdl.cli.main import main  # noqa: PLC0415
@@ -36,6 +39,8 @@ def _leave(code: int) -> NoReturn:
     from asyncdl.cli.streams import flush_standard  # noqa: PLC0415  # see `entry`
 
     flush_standard()
+    # The interpreter would look through all that is left, several times, for what the system takes back at once.
+    gc.freeze()
     if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
         os._exit(code)
     sys.exit(code)

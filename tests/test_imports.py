@@ -65,3 +65,22 @@ def test_an_unknown_name() -> None:
         asyncdl.nothing  # noqa: B018  # that is the question
 
     assert "nothing" == caught.value.name
+
+
+def test_garbage_is_collected_from_the_download_on() -> None:
+    """The command loads its modules with the collector off; the download that follows has it on, without them."""
+    code = (
+        "import gc\nimport asyncdl.cli.main\nfrom asyncdl.cli.run import engine_download\n"
+        "def main():\n    before = gc.isenabled()\n    engine_download()\n"
+        "    return 0 if not before and gc.isenabled() and gc.get_freeze_count() > 10_000 else 1\n"
+        "asyncdl.cli.main.main = main\nfrom asyncdl.__main__ import entry\nentry()"
+    )
+
+    assert 0 == subprocess.run([sys.executable, "-c", code], timeout=_WITHIN, check=False).returncode
+
+
+def test_the_collector_of_others_is_theirs() -> None:
+    """Where it was on, it stays on, and nothing is taken from it."""
+    loaded_by(
+        "import gc\nfrom asyncdl.cli.run import engine_download\nengine_download()\nassert 0 == gc.get_freeze_count()"
+    )

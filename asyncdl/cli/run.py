@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gc
 import logging
 import os
 import sys
@@ -93,6 +94,10 @@ def engine_download() -> Download:
     """The engine, imported when it is needed: aiohttp takes its time, and --help has no use for it."""
     from asyncdl.calls import download  # noqa: PLC0415
 
+    if not gc.isenabled():
+        # The process began so. From here on there is garbage, and what has been loaded is none of it.
+        gc.freeze()
+        gc.enable()
     return download
 
 
