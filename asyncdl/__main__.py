@@ -12,10 +12,11 @@ from typing import NoReturn
 
 def entry() -> NoReturn:
     """Run the command and end the process with its exit code."""
-    # What is loaded stays; to look through it for garbage again and again while more is loaded finds nothing.
-    gc.disable()
     try:
-        # Here, so that Ctrl-C while it is imported is no traceback either.
+        # Here, so that Ctrl-C while they are imported is no traceback either.
+        from asyncdl.cli.process import claim  # noqa: PLC0415
+
+        claim()
         from asyncdl.cli.main import main  # noqa: PLC0415
 
         code = main()

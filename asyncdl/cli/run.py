@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import gc
 import logging
 import os
 import sys
 from typing import TYPE_CHECKING, Protocol
 
-from asyncdl.cli import exit_codes, jobs, signals, text
+from asyncdl.cli import exit_codes, jobs, process, signals, text
 from asyncdl.cli.display import Display, JsonDisplay, PlainDisplay
 from asyncdl.errors import AsyncdlError, OptionsError
 from asyncdl.model import Phase
@@ -92,12 +91,9 @@ def choose_display(
 
 def engine_download() -> Download:
     """The engine, imported when it is needed: aiohttp takes its time, and --help has no use for it."""
-    from asyncdl.calls import download  # noqa: PLC0415
+    with process.loading():
+        from asyncdl.calls import download  # noqa: PLC0415
 
-    if not gc.isenabled():
-        # The process began so. From here on there is garbage, and what has been loaded is none of it.
-        gc.freeze()
-        gc.enable()
     return download
 
 
