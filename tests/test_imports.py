@@ -21,6 +21,7 @@ LATE = {
     "asyncdl.cli.bar",
     "asyncdl.cli.demo",
     "awscrt",
+    "html",
     "pytest",
     "rich",
     "sqlite3",

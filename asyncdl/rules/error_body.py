@@ -6,7 +6,6 @@ documents), at most 64 KiB are looked at, and nothing here raises.
 
 from __future__ import annotations
 
-import html
 import json
 import re
 from dataclasses import dataclass
@@ -142,7 +141,13 @@ def _element(text: str, name: str) -> str | None:
     )
     if match is None:
         return None
-    return html.unescape(_whole_words(match[1]).strip().removesuffix("]]>")).strip() or None
+    return _unescaped(_whole_words(match[1]).strip().removesuffix("]]>")).strip() or None
+
+
+def _unescaped(text: str) -> str:
+    import html  # noqa: PLC0415  # it has the names of 2,000 characters, and only texts of errors need them
+
+    return html.unescape(text)
 
 
 def _member(text: str, name: str) -> str | None:
@@ -174,4 +179,4 @@ def _plain(text: str, secrets_from: tuple[str, ...]) -> str:
         start = _without_last_word(start)
     # Echoed signatures go while the elements that mark them are still there.
     words = _MARKUP.sub(" ", redact_text(start, *secrets_from)).strip()
-    return html.unescape(words[:_MOST_FIELD])
+    return _unescaped(words[:_MOST_FIELD])

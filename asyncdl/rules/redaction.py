@@ -5,7 +5,6 @@ Rule: too much may go, a secret may not stay. Work is linear in the text; every 
 
 from __future__ import annotations
 
-import html
 import json
 import re
 from base64 import b64decode, b64encode
@@ -167,6 +166,8 @@ def _spellings(secret: str) -> set[str]:
 
 
 def _escaped(forms: Iterable[str]) -> Iterator[str]:
+    import html  # noqa: PLC0415  # it has the names of 2,000 characters, and only texts of errors need them
+
     for form in forms:
         partly = html.escape(form, quote=False)
         full = html.escape(form)
@@ -251,6 +252,8 @@ def _meaning(escape: str) -> str:
     if escape[0] == "%":
         return unquote(escape)
     if escape[0] == "&" and escape[1] != "#":
+        import html  # noqa: PLC0415  # see `_escaped`
+
         return html.unescape(escape)
     # Not by `html`, which has opinions on control characters.
     digits, base = escape[2:].rstrip(";"), 16
