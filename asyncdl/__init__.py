@@ -3,34 +3,34 @@
 result = await asyncdl.download("https://…", "model.bin")
 """
 
-import typing
-
 from asyncdl._version import __version__
-from asyncdl.errors import (
-    AsyncdlError,
-    ConnectError,
-    DeadlineError,
-    DestinationBusyError,
-    DestinationExistsError,
-    DiskFullError,
-    ForbiddenError,
-    HttpStatusError,
-    IntegrityError,
-    JournalError,
-    OptionsError,
-    RefreshError,
-    RemoteChangedError,
-    ResponseMismatchError,
-    StallError,
-    StorageError,
-    TransferError,
-    UrlExpiredError,
-)
-from asyncdl.model import Checksum, Outcome, Phase, Progress, Request, Result, SignedUrl, UrlProvider
-from asyncdl.options import Options, Retry, Timeouts
 
-if typing.TYPE_CHECKING:
+#: Type checkers take it for true; to load `typing` for it would take as long as all that is loaded here.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
     from asyncdl.calls import download, run_download
+    from asyncdl.errors import (
+        AsyncdlError,
+        ConnectError,
+        DeadlineError,
+        DestinationBusyError,
+        DestinationExistsError,
+        DiskFullError,
+        ForbiddenError,
+        HttpStatusError,
+        IntegrityError,
+        JournalError,
+        OptionsError,
+        RefreshError,
+        RemoteChangedError,
+        ResponseMismatchError,
+        StallError,
+        StorageError,
+        TransferError,
+        UrlExpiredError,
+    )
+    from asyncdl.model import Checksum, Outcome, Phase, Progress, Request, Result, SignedUrl, UrlProvider
+    from asyncdl.options import Options, Retry, Timeouts
     from asyncdl.progress import ProgressStream
 
 __all__ = [
@@ -69,16 +69,36 @@ __all__ = [
     "run_download",
 ]
 
-#: What brings aiohttp and asyncio with it, and the modules it is in: `asyncdl --version` has no use for them.
-_LATE = {"ProgressStream": "asyncdl.progress", "download": "asyncdl.calls", "run_download": "asyncdl.calls"}
+#: The modules that the names are in, errors apart. Whoever imports the package pays for what is used of it: aiohttp and
+#: asyncio come with `download`, and of what only catches errors nothing else is loaded.
+_HOMES = {
+    "Checksum": "model",
+    "Options": "options",
+    "Outcome": "model",
+    "Phase": "model",
+    "Progress": "model",
+    "ProgressStream": "progress",
+    "Request": "model",
+    "Result": "model",
+    "Retry": "options",
+    "SignedUrl": "model",
+    "Timeouts": "options",
+    "UrlProvider": "model",
+    "download": "calls",
+    "run_download": "calls",
+}
+#: A type checker that sees the imports above takes these for attributes of the package.
+_MODULES = {*_HOMES.values(), "errors"}
 
 
 def __getattr__(name: str) -> object:
-    if name not in _LATE:
+    if name not in __all__ and name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name)
     import importlib  # noqa: PLC0415  # only here
 
-    value: object = getattr(importlib.import_module(_LATE[name]), name)
+    home = name if name in _MODULES else _HOMES.get(name, "errors")
+    module = importlib.import_module(f"{__name__}.{home}")
+    value: object = module if home == name else getattr(module, name)
     globals()[name] = value
     return value
 

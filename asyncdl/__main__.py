@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -12,7 +13,10 @@ from typing import NoReturn
 def entry() -> NoReturn:
     """Run the command and end the process with its exit code."""
     try:
-        # Here, so that Ctrl-C while it is imported is no traceback either.
+        # Here, so that Ctrl-C while they are imported is no traceback either.
+        from asyncdl.cli.process import claim  # noqa: PLC0415
+
+        claim()
         from asyncdl.cli.main import main  # noqa: PLC0415
 
         code = main()
@@ -36,6 +40,8 @@ def _leave(code: int) -> NoReturn:
     from asyncdl.cli.streams import flush_standard  # noqa: PLC0415  # see `entry`
 
     flush_standard()
+    # The interpreter would look through all that is left, several times, for what the system takes back at once.
+    gc.freeze()
     if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
         os._exit(code)
     sys.exit(code)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
 
 from asyncdl.errors import OptionsError
+from asyncdl.patterns import Pattern
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -23,7 +23,7 @@ MAX_PARTS = 10_000
 
 
 # RFC 9110 section 5.5; a lone surrogate is no character and cannot be sent.
-_FIELD_VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]*")
+_FIELD_VALUE = Pattern(r"[^\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]*")
 #: Characters of a refused value that are shown.
 _LONGEST_SHOWN = 80
 

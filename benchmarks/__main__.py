@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import checksums, memory, speed
+from benchmarks import checksums, memory, speed, startup
 
-_BENCHMARKS = {"speed": speed.main, "memory": memory.main, "checksums": checksums.main}
+_BENCHMARKS = {"speed": speed.main, "memory": memory.main, "checksums": checksums.main, "startup": startup.main}
 
 
 def main() -> None:

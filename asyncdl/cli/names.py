@@ -11,6 +11,7 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from asyncdl.errors import OptionsError
+from asyncdl.patterns import Pattern
 
 #: Most bytes of a name on the file systems that matter (NAME_MAX of Linux, macOS; NTFS counts UTF-16 units).
 MOST_BYTES: Final = 255
@@ -22,7 +23,7 @@ _FORBIDDEN: Final = frozenset('/\\<>:"|?*')
 #: Unicode categories: control, format (bidirectional marks among them), surrogate, line and paragraph separator.
 _INVISIBLE: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 #: Devices of Windows, whatever extension follows; the same page. Superscript digits count as digits there.
-_DEVICE: Final = re.compile(r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³])\s*(?:\..*)?", re.IGNORECASE)
+_DEVICE: Final = Pattern(r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³])\s*(?:\..*)?", re.IGNORECASE)
 _HINT: Final = "name the file with -o"
 
 

@@ -9,7 +9,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Protocol
 
-from asyncdl.cli import exit_codes, jobs, signals, text
+from asyncdl.cli import exit_codes, jobs, process, signals, text
 from asyncdl.cli.display import Display, JsonDisplay, PlainDisplay
 from asyncdl.errors import AsyncdlError, OptionsError
 from asyncdl.model import Phase
@@ -91,7 +91,8 @@ def choose_display(
 
 def engine_download() -> Download:
     """The engine, imported when it is needed: aiohttp takes its time, and --help has no use for it."""
-    from asyncdl.calls import download  # noqa: PLC0415
+    with process.loading():
+        from asyncdl.calls import download  # noqa: PLC0415
 
     return download
 

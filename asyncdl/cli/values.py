@@ -9,11 +9,12 @@ from typing import Final
 
 from asyncdl.errors import OptionsError
 from asyncdl.model import Checksum
+from asyncdl.patterns import Pattern
 from asyncdl.rules.urls import check_headers
 
 _UNITS: Final = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 #: Nineteen digits hold every file size there is; more only cost time.
-_SIZE: Final = re.compile(r"([0-9]{1,19})(?:([KMGT])(?:iB)?)?", re.IGNORECASE)
+_SIZE: Final = Pattern(r"([0-9]{1,19})(?:([KMGT])(?:iB)?)?", re.IGNORECASE)
 _FLAGS: Final = {
     "1": True,
     "yes": True,
@@ -24,7 +25,7 @@ _FLAGS: Final = {
     "false": False,
     "off": False,
 }
-_COUNT: Final = re.compile(r"[0-9]{1,9}")
+_COUNT: Final = Pattern(r"[0-9]{1,9}")
 
 
 def size(text: str) -> int:

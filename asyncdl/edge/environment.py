@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import ssl
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from asyncdl.errors import OptionsError
+from asyncdl.patterns import Pattern
 
 #: In the order in which they are asked.
 _CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-_UNSENDABLE = re.compile(r"[\x00-\x20\x7f]")
+_UNSENDABLE = Pattern(r"[\x00-\x20\x7f]")
 _OPENSSL_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 
 

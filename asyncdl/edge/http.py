@@ -173,7 +173,7 @@ class AiohttpTransport:
         self, session: aiohttp.ClientSession, url: str, fields: HeaderPairs, proxy: str | None
     ) -> aiohttp.ClientResponse:
         # A session of the caller's has its own idea of whom to trust, unless the options say otherwise.
-        context = None if self._given and self._options.ca_file is None else await self._context(url)
+        context = None if self._given and self._options.ca_file is None else await self._context(url, proxy)
         timeouts, sent = self._timeouts, self._given is not None
         fault: TransferError
         # Connections of ours are there for whoever asks: until the request is sent, it is connecting that takes time.
@@ -235,8 +235,8 @@ class AiohttpTransport:
             self._stranger = self._open_session(session.connector, owned=False)
         return self._stranger
 
-    async def _context(self, url: str) -> ssl.SSLContext | None:
-        if not url.startswith("https:") and self._options.ca_file is None:
+    async def _context(self, url: str, proxy: str | None) -> ssl.SSLContext | None:
+        if not any(each.lower().startswith("https:") for each in (url, proxy or "")) and self._options.ca_file is None:
             return None  # a file that was asked for is read all the same: a mistake in its name shows at once
         # One for all: aiohttp reuses a connection only under the context it was made with.
         async with self._loading:

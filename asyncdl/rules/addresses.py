@@ -11,6 +11,8 @@ from __future__ import annotations
 import re
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
+from asyncdl.patterns import Pattern
+
 #: IPv4 that is not the public Internet's.
 _SPECIAL_4 = tuple(
     IPv4Network(text)
@@ -50,7 +52,7 @@ _MAPPED = IPv6Network("::ffff:0:0/96")  # RFC 4291 section 2.5.5.2
 _ISATAP = frozenset({0x0000_5EFE, 0x0200_5EFE})
 #: Names of the host itself: RFC 6761 section 6.3, and what Linux distributions write into /etc/hosts.
 _LOCAL_NAMES = frozenset({"localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback"})
-_NUMBER = re.compile(r"0x[0-9a-f]*|[0-9]+", re.ASCII | re.IGNORECASE)
+_NUMBER = Pattern(r"0x[0-9a-f]*|[0-9]+", re.ASCII | re.IGNORECASE)
 _LONGEST_NUMBER = 64
 
 

@@ -11,12 +11,13 @@ from typing import Final
 
 from asyncdl.errors import OptionsError
 from asyncdl.model import DIGEST_SIZES, Checksum
+from asyncdl.patterns import Pattern
 
 #: `DIGEST  NAME`, with an asterisk for binary mode, or a backslash at the beginning where the name is escaped
 #: (GNU coreutils manual, "md5sum invocation").
-_PLAIN: Final = re.compile(r"(\\?)([0-9A-Fa-f]{32,128}) [ *]?(.+)")
+_PLAIN: Final = Pattern(r"(\\?)([0-9A-Fa-f]{32,128}) [ *]?(.+)")
 #: `ALGORITHM (NAME) = DIGEST`, as the BSDs and `--tag` of coreutils write it, and openssl dgst with fewer blanks.
-_TAGGED: Final = re.compile(r"(\\?)([0-9A-Za-z-]+) ?\((.+)\) ?= ([0-9A-Za-z+/=]+)")
+_TAGGED: Final = Pattern(r"(\\?)([0-9A-Za-z-]+) ?\((.+)\) ?= ([0-9A-Za-z+/=]+)")
 #: The same manual; nothing else is escaped.
 _ESCAPES: Final = {r"\\": "\\", r"\n": "\n", r"\r": "\r"}
 #: Hexadecimal digits of what md5sum and its kin write; b2sum has as many as sha512sum.

@@ -6,13 +6,13 @@ documents), at most 64 KiB are looked at, and nothing here raises.
 
 from __future__ import annotations
 
-import html
 import json
 import re
 from dataclasses import dataclass
 from typing import Final
 
 from asyncdl.model import Headers
+from asyncdl.patterns import Pattern
 from asyncdl.rules.redaction import MARK, redact_text
 
 #: Bytes of a body that are looked at; errors of storage services are far shorter.
@@ -27,13 +27,13 @@ _UNREADABLE_SHARE: Final = 10
 
 #: Controls, halves of characters, and whatever is drawn as nothing or turns the direction of writing (Unicode category
 #: Cf, the Default_Ignorable_Code_Point property): a token with one inside looks whole and is not recognised.
-_NEVER_SHOWN: Final = re.compile(
+_NEVER_SHOWN: Final = Pattern(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
     "\u2060-\u206f\u3164\ud800-\udfff\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\ufffe\uffff\U0001bca0-\U0001bca3"
     "\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
-_IDENTIFIER: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,79}")
-_MARKUP: Final = re.compile(
+_IDENTIFIER: Final = Pattern(r"[A-Za-z][A-Za-z0-9_.-]{0,79}")
+_MARKUP: Final = Pattern(
     r"<!--.*?(?:-->|\Z)|<(script|style)\b.*?(?:</\1\s{0,9}>|\Z)|<[^<>]*(?:>|\Z)", re.DOTALL | re.IGNORECASE
 )
 
@@ -141,7 +141,13 @@ def _element(text: str, name: str) -> str | None:
     )
     if match is None:
         return None
-    return html.unescape(_whole_words(match[1]).strip().removesuffix("]]>")).strip() or None
+    return _unescaped(_whole_words(match[1]).strip().removesuffix("]]>")).strip() or None
+
+
+def _unescaped(text: str) -> str:
+    import html  # noqa: PLC0415  # it has the names of 2,000 characters, and only texts of errors need them
+
+    return html.unescape(text)
 
 
 def _member(text: str, name: str) -> str | None:
@@ -173,4 +179,4 @@ def _plain(text: str, secrets_from: tuple[str, ...]) -> str:
         start = _without_last_word(start)
     # Echoed signatures go while the elements that mark them are still there.
     words = _MARKUP.sub(" ", redact_text(start, *secrets_from)).strip()
-    return html.unescape(words[:_MOST_FIELD])
+    return _unescaped(words[:_MOST_FIELD])

@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import unquote
 
+from asyncdl.patterns import Pattern
+
 #: Characters of a URL that are looked at; servers and proxies refuse far shorter ones.
 _MOST_URL: Final = 64 * 1024
 _MOST_PARAMETERS: Final = 1000
@@ -25,9 +27,9 @@ _LEAP_SECOND: Final = 60
 #: a clock; POSIX strptime's fixed century serves the same until 2069.
 _CENTURY_PIVOT: Final = 69
 
-_DIGITS: Final = re.compile(r"[0-9]{1,12}")
-_BASIC_DATE: Final = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2})Z", re.IGNORECASE)
-_ISO_DATE: Final = re.compile(
+_DIGITS: Final = Pattern(r"[0-9]{1,12}")
+_BASIC_DATE: Final = Pattern(r"([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2})Z", re.IGNORECASE)
+_ISO_DATE: Final = Pattern(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})"
     r"(?:T([0-9]{2}):([0-9]{2})(?::([0-9]{2})(\.[0-9]{1,9})?)?(?:Z|([+-])([0-9]{2}):?([0-9]{2}))?)?",
     re.IGNORECASE,
@@ -35,7 +37,7 @@ _ISO_DATE: Final = re.compile(
 _TIME: Final = r"(?P<hour>[0-9]{2}):(?P<minute>[0-9]{2}):(?P<second>[0-9]{2})"
 _MONTH: Final = r"(?P<month>[A-Za-z]{3})"
 _HTTP_DATES: Final = tuple(
-    re.compile(form)
+    Pattern(form)
     for form in (
         rf"[A-Za-z]{{3}}, (?P<day>[0-9]{{2}}) {_MONTH} (?P<year>[0-9]{{4}}) {_TIME} (?:GMT|UTC)",
         rf"[A-Za-z]{{6,9}}, (?P<day>[0-9]{{2}})-{_MONTH}-(?P<year>[0-9]{{2}}) {_TIME} (?:GMT|UTC)",
@@ -43,7 +45,7 @@ _HTTP_DATES: Final = tuple(
     )
 )
 _MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_POLICY_DEADLINE: Final = re.compile(
+_POLICY_DEADLINE: Final = Pattern(
     r'"DateLessThan"\s{0,99}:\s{0,99}\{\s{0,99}"AWS:EpochTime"\s{0,99}:\s{0,99}"?([0-9]{1,12})(?![0-9.])'
 )
 #: CloudFront's substitutes for the base64 characters a query cannot hold (developer guide, "custom policy").

@@ -5,11 +5,11 @@ Rule: validators are a server's text; whatever one holds, it comes back from the
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Final
 
 from asyncdl.model import RemoteObject
+from asyncdl.patterns import Pattern
 from asyncdl.rules.ranges import MAX_SIZE
 
 #: Characters of one validator; a longer one is left out. For comparison: S3's entity tags have at most 40.
@@ -19,8 +19,8 @@ _MAX_FILE_NUMBER: Final = 2**128 - 1
 
 # A high surrogate is left out because JSON would read it and a low one after it as one character. Low ones are what
 # bytes that are no UTF-8 become in a header field.
-_VALIDATOR = re.compile(rf"[^\ud800-\udbff]{{1,{MAX_VALIDATOR}}}")
-_CHECKSUM = re.compile(r"[a-z0-9]{1,20}:(?:[0-9a-f]{2}){4,64}")
+_VALIDATOR = Pattern(rf"[^\ud800-\udbff]{{1,{MAX_VALIDATOR}}}")
+_CHECKSUM = Pattern(r"[a-z0-9]{1,20}:(?:[0-9a-f]{2}){4,64}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +106,7 @@ def _is_count(value: object, largest: int) -> bool:
     return value is None or (isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= largest)
 
 
-def _is_text(value: object, pattern: re.Pattern[str]) -> bool:
+def _is_text(value: object, pattern: Pattern[str]) -> bool:
     return value is None or (isinstance(value, str) and pattern.fullmatch(value) is not None)
 
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import enum
 import json
-import re
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Final
 
 from asyncdl.model import Part
+from asyncdl.patterns import Pattern
 from asyncdl.rules.head import Head
 from asyncdl.rules.held import Crc, Held, Holdings, spans_of
 from asyncdl.rules.ranges import MAX_SIZE
@@ -32,14 +32,14 @@ MAX_RANGES: Final = 2**17
 #: Ranges in one record: 256 of at most 69 bytes each stay far below `MAX_RECORD`.
 _RANGES_PER_RECORD: Final = 256
 
-_TOKEN = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_FIRST_LINE = re.compile(rb"%s ([1-9][0-9]{0,8}) (.*)" % FORMAT.encode())
-_KIND = re.compile(r"[a-z][a-z0-9-]{0,31}")
-_RANGE = re.compile(
+_TOKEN = Pattern(r"[A-Za-z0-9._-]{1,64}")
+_FIRST_LINE = Pattern(rb"%s ([1-9][0-9]{0,8}) (.*)" % FORMAT.encode())
+_KIND = Pattern(r"[a-z][a-z0-9-]{0,31}")
+_RANGE = Pattern(
     r"\[(?P<start>0|[1-9][0-9]{0,18}),(?P<stop>[1-9][0-9]{0,18})\)"
     r"(?:=(?P<algorithm>[a-z0-9]{1,20}):(?P<value>[0-9a-f]{8}|[0-9a-f]{16}))?"
 )
-_OWNER = re.compile(rf"(?P<token>{_TOKEN.pattern}) (?P<count>0|[1-9][0-9]{{0,18}})")
+_OWNER = Pattern(rf"(?P<token>{_TOKEN.text}) (?P<count>0|[1-9][0-9]{{0,18}})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ from typing import Final
 
 from asyncdl.errors import IntegrityError
 from asyncdl.model import DIGEST_SIZES, Checksum, Headers
+from asyncdl.patterns import Pattern
 
 #: Names of algorithms in Repr-Digest and Content-Digest (RFC 9530 section 5, IANA "Hash Algorithms for HTTP Digest
 #: Fields"). The registry has crc32c too, but neither it nor the RFC says in which order its four bytes come.
@@ -28,9 +29,9 @@ _BYTES: Final = r":[A-Za-z0-9+/=]*:"
 _PLAIN: Final = rf"(?:{_STRING}|{_BYTES}|[A-Za-z0-9*?@-][!#$%&'*+.^_`|~0-9A-Za-z:/-]*)"
 _NAME: Final = r"[a-z*][a-z0-9_.*-]*"
 _MEMBER: Final = rf"({_NAME})(?:=({_PLAIN}))?(?: *; *{_NAME}(?:={_PLAIN})?)*"
-_MEMBERS: Final = re.compile(_MEMBER)
-_DICTIONARY: Final = re.compile(rf"{_MEMBER}(?:[ \t]*,[ \t]*{_MEMBER})*")
-_HEX_CRC: Final = re.compile("[0-9A-Fa-f]{1,8}")
+_MEMBERS: Final = Pattern(_MEMBER)
+_DICTIONARY: Final = Pattern(rf"{_MEMBER}(?:[ \t]*,[ \t]*{_MEMBER})*")
+_HEX_CRC: Final = Pattern("[0-9A-Fa-f]{1,8}")
 
 
 def promised(headers: Headers, *, whole: bool) -> tuple[Checksum, ...]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from asyncdl.patterns import Pattern
+
 #: Statuses that may pass by themselves. 308 is one only without a Location; whoever follows redirects sees to that.
 TRANSIENT_STATUSES: Final = frozenset({308, 408, 409, 425, 429, 500, 502, 503, 504, 522, 524})
 
@@ -79,30 +81,30 @@ GONE_CODES: Final = frozenset({
 BAD_RANGE_CODES: Final = frozenset({"InvalidRange"})
 
 #: Sentences, where the code alone does not tell.
-EXPIRED_MESSAGE: Final = re.compile(
+EXPIRED_MESSAGE: Final = Pattern(
     r"(?:Request|The pre-signed URL) has expired\.?",  # S3, MinIO, OSS; Ceph RGW: with the code AccessDenied
     re.IGNORECASE,
 )
-EXPIRED_SIGNATURE: Final = re.compile(r"Signature expired: ", re.IGNORECASE)  # AWS other than S3
-NOT_YET_VALID: Final = re.compile(
+EXPIRED_SIGNATURE: Final = Pattern(r"Signature expired: ", re.IGNORECASE)  # AWS other than S3
+NOT_YET_VALID: Final = Pattern(
     r"(?:Request|The pre-signed URL|Signature)(?: is)? not (?:valid yet|yet valid|yet current)\b",  # MinIO, NooBaa, AWS
     re.IGNORECASE,
 )
-BAD_RANGE_MESSAGE: Final = re.compile(
+BAD_RANGE_MESSAGE: Final = Pattern(
     r"Auth failed: invalid range\b|\bInvalid Range Specified\b",  # Hugging Face xet: a URL signed for one range only
     re.IGNORECASE,
 )
-EDGE_REFUSAL: Final = re.compile(r"Auth failed: ", re.IGNORECASE)  # Hugging Face xet: no such key pair and its like
+EDGE_REFUSAL: Final = Pattern(r"Auth failed: ", re.IGNORECASE)  # Hugging Face xet: no such key pair and its like
 FORBIDDEN_MESSAGES: Final = (
-    re.compile(r"There were headers present in the request which were not signed"),  # S3: AccessDenied
-    re.compile(r"Unknown Key\b"),  # CloudFront
-    re.compile(r"Missing Key-Pair-Id\b"),  # CloudFront
+    Pattern(r"There were headers present in the request which were not signed"),  # S3: AccessDenied
+    Pattern(r"Unknown Key\b"),  # CloudFront
+    Pattern(r"Missing Key-Pair-Id\b"),  # CloudFront
 )
-AZURE_BAD_SIGNATURE: Final = re.compile(r"Signature did not match\b|is not the same as any computed signature")
+AZURE_BAD_SIGNATURE: Final = Pattern(r"Signature did not match\b|is not the same as any computed signature")
 
 #: Azure's sentence about time, and the three dates in it. It is the same text before the start and after the end.
-AZURE_TIME_FRAME: Final = re.compile(r"Signature not valid in the specified time frame")
-AZURE_DATES: Final = re.compile(r"\b(Start|Expiry|Current)\s{0,9}\[([^\[\]]{1,60})\]")
+AZURE_TIME_FRAME: Final = Pattern(r"Signature not valid in the specified time frame")
+AZURE_DATES: Final = Pattern(r"\b(Start|Expiry|Current)\s{0,9}\[([^\[\]]{1,60})\]")
 
 #: What a user can do, by code.
 HINTS: Final = {

@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 from asyncdl.errors import ResponseMismatchError
 from asyncdl.model import Headers, Part, RemoteObject
+from asyncdl.patterns import Pattern
 
 #: Offsets beyond a signed 64-bit file position are no file's.
 MAX_SIZE = 2**63 - 1
@@ -19,14 +20,14 @@ MAX_SIZE = 2**63 - 1
 # RFC 9110 section 14.4: range-unit SP ( first "-" last "/" ( complete / "*" ) | "*/" complete ).
 # Range units are case-insensitive (section 14.1); 19 digits hold MAX_SIZE. Some servers leave out the unit of an
 # unsatisfied range, where nothing depends on it (curl's test 1475 has one).
-_CONTENT_RANGE = re.compile(
+_CONTENT_RANGE = Pattern(
     r"bytes (?P<first>[0-9]{1,19})-(?P<last>[0-9]{1,19})/(?:(?P<total>[0-9]{1,19})|\*)"
     r"|(?:bytes )?\*/(?P<size>[0-9]{1,19})",
     re.IGNORECASE | re.ASCII,
 )
-_DIGITS = re.compile(r"[0-9]{1,19}", re.ASCII)
+_DIGITS = Pattern(r"[0-9]{1,19}", re.ASCII)
 # RFC 9110 section 8.8.3: entity-tag = [ "W/" ] DQUOTE *etagc DQUOTE.
-_STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e\x80-\U0010ffff]*"')
+_STRONG_ETAG = Pattern(r'"[\x21\x23-\x7e\x80-\U0010ffff]*"')
 
 
 def range_header(start: int, stop: int | None) -> str:

@@ -5,7 +5,6 @@ Rule: too much may go, a secret may not stay. Work is linear in the text; every 
 
 from __future__ import annotations
 
-import html
 import json
 import re
 from base64 import b64decode, b64encode
@@ -13,6 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Final
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
+
+from asyncdl.patterns import Pattern
 
 #: Stands where something was taken out.
 MARK: Final = "…"
@@ -23,16 +24,16 @@ _LEAST_CASELESS: Final = 16
 #: Escapes within escapes that are undone: a URL in JSON in HTML has three.
 _MOST_LAYERS: Final = 3
 #: What one character is escaped as: in a URL (UTF-8), in XML and HTML, in JSON and JavaScript.
-_ESCAPE: Final = re.compile(
+_ESCAPE: Final = Pattern(
     r"%[0-7][0-9a-f]|%[c-f][0-9a-f](?:%[89ab][0-9a-f]){1,3}|&#[0-9]{1,7};?|&#x[0-9a-f]{1,6};?|&[a-z]{2,8};|\\u[0-9a-f]{4}"
     r"|\\x[0-9a-f]{2}|\\[^a-z0-9]",
     re.IGNORECASE,
 )
 #: What may be left of the last escape where a text was cut; looked for in that many characters.
-_TORN_ESCAPE: Final = re.compile(r"(?:%[0-9a-f]?|&#?[a-z0-9]{0,7}|\\(?:[ux][0-9a-f]{0,3})?)\Z", re.IGNORECASE)
+_TORN_ESCAPE: Final = Pattern(r"(?:%[0-9a-f]?|&#?[a-z0-9]{0,7}|\\(?:[ux][0-9a-f]{0,3})?)\Z", re.IGNORECASE)
 _LONGEST_TORN: Final = 9
 _CODE_POINTS: Final = 0x110000
-_BASE64_RUN: Final = re.compile(r"[A-Za-z0-9+/_-]{6,}={0,2}")
+_BASE64_RUN: Final = Pattern(r"[A-Za-z0-9+/_-]{6,}={0,2}")
 
 #: Names of parameters and JSON members that hold secrets: whole names, and parts of names.
 _WHOLE_NAMES: Final = "sig|policy|key|pwd|auth|hmac|jwt|hdnts|hdnea|skoid|sktid"
@@ -42,44 +43,42 @@ _PARTS_OF_NAMES: Final = (
 )
 _SECRET_NAME: Final = rf"(?:{_WHOLE_NAMES}|[\w.-]{{0,60}}?(?:{_PARTS_OF_NAMES})[\w.-]{{0,60}})"
 #: Elements in which S3, GCS and OSS repeat the request's signature, its input, or the session token.
-_ECHO_ELEMENTS: Final = re.compile(
+_ECHO_ELEMENTS: Final = Pattern(
     r"(?:<|&lt;)((?:SignatureProvided|StringToSign(?:Bytes)?|CanonicalRequest(?:Bytes)?|Token-[0-9]{1,3}|AWSAccessKeyId"
     r"|OSSAccessKeyId|GoogleAccessId|AccessKeyId|SecurityToken|SessionToken|ArgumentValue))(?:\s[^<>]{0,200})?(?:>|&gt;)"
     r".*?(?:(?:<|&lt;)/\1\s{0,9}(?:>|&gt;)|\Z)",
     re.IGNORECASE | re.DOTALL,
 )
 #: Azure Storage explains a wrong signature with what it signed itself, and with the signature it got.
-_AZURE_SIGNATURE: Final = re.compile(
+_AZURE_SIGNATURE: Final = Pattern(
     r"(string[- ]to[- ]sign(?: used was|:)|found in the HTTP request)[^<\"]*", re.IGNORECASE
 )
-_JSON_MEMBER: Final = re.compile(
+_JSON_MEMBER: Final = Pattern(
     rf"((\\{{0,4}}[\"']){_SECRET_NAME}\2\s{{0,99}}:\s{{0,99}}\[?\s{{0,99}}\2)(?:(?!\2)(?:\\.|.))*+",
     re.IGNORECASE | re.DOTALL,
 )
-_PAIR: Final = re.compile(
+_PAIR: Final = Pattern(
     rf"(?:(?<=%26)|(?<=%3F)|(?<=\\u0026)|(?<![\w.%\\-]))({_SECRET_NAME}(?:=|%3D|&#61;))[^&\s\"'<>]*",
     re.IGNORECASE,
 )
 #: "token: …", "--password …" and the like in prose; a hyphen may stand before the word, but no letter, so that error
 #: codes such as "ExpiredToken: …" keep their sentence.
-_PROSE: Final = re.compile(
+_PROSE: Final = Pattern(
     r"(?<!\w)((?:--?)?(?:[\w]{1,40}[-_]){0,4}(?:token|secret|passw(?:or)?d|pwd|api[-_]?key|access[-_]?key|subscription-key|art-api)"
     r"(?:\s{0,9}[:=]\s{0,9}|(?<=-password)\s{1,9}|(?<=-token)\s{1,9}))[^\s\"'<>&]+",
     re.IGNORECASE,
 )
-_HEADER_LINE: Final = re.compile(
+_HEADER_LINE: Final = Pattern(
     r"\b((?:proxy-)?authorization\s{0,9}[:=]|(?:(?:set-)?cookie|x-api-key|x-(?:amz|goog|oss)-security-token)\s{0,9}:)"
     r"[^\r\n<]*",
     re.IGNORECASE,
 )
-_SCHEME_AND_TOKEN: Final = re.compile(
-    r"\b(bearer|basic|negotiate|sharedkey(?:lite)?)(\s{1,9})[^\s\"'<>]+", re.IGNORECASE
-)
+_SCHEME_AND_TOKEN: Final = Pattern(r"\b(bearer|basic|negotiate|sharedkey(?:lite)?)(\s{1,9})[^\s\"'<>]+", re.IGNORECASE)
 # Whatever stands before "://" may be glued to other text, a digit or a terminal's colour code among it.
-_URL: Final = re.compile(r"([a-z0-9+.-]{1,20}:(?:\\?/){2})([^\s\"'<>]*)", re.IGNORECASE)
+_URL: Final = Pattern(r"([a-z0-9+.-]{1,20}:(?:\\?/){2})([^\s\"'<>]*)", re.IGNORECASE)
 # Up to where it ends, query or not: a pattern that looks for the query would start anew at every URL in the run.
-_ENCODED_URL: Final = re.compile(r"https?%3A%2F%2F[^\s\"'<>]*", re.IGNORECASE)
-_USERINFO: Final = re.compile(r"[a-z][a-z0-9+.-]*:/{2}([^/?#]*)@", re.IGNORECASE)
+_ENCODED_URL: Final = Pattern(r"https?%3A%2F%2F[^\s\"'<>]*", re.IGNORECASE)
+_USERINFO: Final = Pattern(r"[a-z][a-z0-9+.-]*:/{2}([^/?#]*)@", re.IGNORECASE)
 
 
 def redact_text(text: str, *secrets_from: str) -> str:
@@ -167,6 +166,8 @@ def _spellings(secret: str) -> set[str]:
 
 
 def _escaped(forms: Iterable[str]) -> Iterator[str]:
+    import html  # noqa: PLC0415  # it has the names of 2,000 characters, and only texts of errors need them
+
     for form in forms:
         partly = html.escape(form, quote=False)
         full = html.escape(form)
@@ -251,6 +252,8 @@ def _meaning(escape: str) -> str:
     if escape[0] == "%":
         return unquote(escape)
     if escape[0] == "&" and escape[1] != "#":
+        import html  # noqa: PLC0415  # see `_escaped`
+
         return html.unescape(escape)
     # Not by `html`, which has opinions on control characters.
     digits, base = escape[2:].rstrip(";"), 16

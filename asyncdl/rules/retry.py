@@ -5,17 +5,17 @@ Rule: randomness comes in as an argument, and no input gives a delay that is neg
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 from asyncdl.options import Retry
+from asyncdl.patterns import Pattern
 from asyncdl.rules.expiry import parse_http_date
 
 #: Doublings after which any base that matters has long met its cap, and 2.0 ** n is still a finite float.
 _MOST_DOUBLINGS: Final = 1000
 #: Seconds that stand for every longer wait: 31 million years, exact as a float.
 _LONGEST: Final = 10**15
-_DELTA_SECONDS: Final = re.compile(r"[0-9]+")
+_DELTA_SECONDS: Final = Pattern(r"[0-9]+")
 
 
 def backoff(retry: Retry, attempt: int, jitter: float) -> float:

@@ -14,22 +14,23 @@ from urllib.parse import quote, urlsplit
 
 from asyncdl.errors import OptionsError, ResponseMismatchError
 from asyncdl.model import HeaderPairs
+from asyncdl.patterns import Pattern
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-_CONTROL = re.compile(r"[\x00-\x20\x7f]")
-_NON_ASCII = re.compile(r"[^\x00-\x7f]+")
+_CONTROL = Pattern(r"[\x00-\x20\x7f]")
+_NON_ASCII = Pattern(r"[^\x00-\x7f]+")
 # RFC 1123 section 2.1, with the underscore that names in use have; or an IPv6 address without a zone (RFC 3986
 # section 3.2.2), whose digits `urlsplit` checks.
-_HOST = re.compile(r"(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?|\[[0-9a-f:.]+\]", re.ASCII | re.IGNORECASE)
+_HOST = Pattern(r"(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?|\[[0-9a-f:.]+\]", re.ASCII | re.IGNORECASE)
 #: IDNA 2003 and 2008 read these letters as different hosts (UTS 46 section 7, "deviation characters").
 _DEVIATING = frozenset("\u00df\u1e9e\u03c2\u200c\u200d")
 #: In a user or password, these make readers disagree about where the host begins.
 _MISLEADING = frozenset("@\\[]")
 # RFC 3986 appendix B: scheme, authority with its slashes, path, query with its question mark.
-_REFERENCE = re.compile(r"(?:([A-Za-z][A-Za-z0-9+.-]*):)?(//[^/?#]*)?([^?#]*)(\?[^#]*)?(?:#.*)?", re.ASCII | re.DOTALL)
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)  # RFC 9110 section 5.6.2
+_REFERENCE = Pattern(r"(?:([A-Za-z][A-Za-z0-9+.-]*):)?(//[^/?#]*)?([^?#]*)(\?[^#]*)?(?:#.*)?", re.ASCII | re.DOTALL)
+_TOKEN = Pattern(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)  # RFC 9110 section 5.6.2
 # RFC 9110 section 5.5; a lone surrogate is no character and cannot be sent.
-_BAD_IN_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
+_BAD_IN_VALUE = Pattern(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
 #: Headers that the engine sets itself, or that would change what is asked for or how it is answered.
 RESERVED_HEADERS = frozenset(
     {

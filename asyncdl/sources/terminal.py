@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
+from asyncdl.patterns import Pattern
+
 #: ECMA-48 section 5.4. The last letter of one would pass for part of a URL's scheme.
-_ESCAPE: Final = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
+_ESCAPE: Final = Pattern(r"\x1b\[[0-?]*[ -/]*[@-~]")
 
 
 def without_escapes(text: str) -> str:

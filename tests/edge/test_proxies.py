@@ -169,6 +169,15 @@ async def test_https_variable(
     assert ["CONNECT"] == [seen.method for seen in proxy.seen]
 
 
+async def test_proxy_over_tls(secure: Origin, ca_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The way to it is trusted as any other is: by the bundle that the environment names, for http as well."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(ca_file))
+    async with transport(use_environment=True, proxy=secure.base_url) as over:
+        await ask(over, "http://host.test/f")
+
+    assert 1 == len(secure.ledger.requests)
+
+
 @pytest.mark.parametrize("exempt", ["127.0.0.1", "*", "other.test, 127.0.0.1", "127.0.0.1:{port}"])
 async def test_no_proxy(origin: Origin, proxy: Proxy, monkeypatch: pytest.MonkeyPatch, exempt: str) -> None:
     """Hosts that are exempt are asked directly."""

@@ -13,6 +13,7 @@ from pathlib import PurePosixPath
 #: Every unit must be named here; a new file in a folder belongs to that folder.
 RANKS = {
     "_version": 0,
+    "patterns": 0,
     "errors": 1,
     "options": 2,
     "model": 2,
