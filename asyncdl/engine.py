@@ -8,6 +8,7 @@ from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from asyncdl.crew import Crew
 from asyncdl.edge.clock import Clock
 from asyncdl.edge.destination import existing_size, sum_of, sweep
 from asyncdl.edge.disk import Disk, OsDisk
@@ -17,7 +18,6 @@ from asyncdl.edge.sink import FileSink
 from asyncdl.edge.transport import Transport
 from asyncdl.edge.waits import first_cause
 from asyncdl.errors import DiskFullError, IntegrityError, OptionsError, StorageError
-from asyncdl.fetcher import Fetcher
 from asyncdl.guard import Guard
 from asyncdl.job import Job
 from asyncdl.model import Checksum, Outcome, Part, RemoteObject, Request, Result
@@ -154,7 +154,7 @@ class FileDownload:
         if wrong:
             _logger.warning("%d bytes are not what was sent, and are fetched again", _length(wrong))
             await writer.forget(wrong)
-            self._job.scheduler.planner = Planner(wrong, self._part_size(self._final_size(writer, complete=False)))
+            self._job.scheduler.planner = self._planner(wrong, self._final_size(writer, complete=False))
             await self._pass(writer, None)
             if await self._verify(writer):
                 await writer.forget([Part(0, writer.coverage.stop)])
@@ -183,10 +183,10 @@ class FileDownload:
             await self._plan([Part(0, job.declared_size)], job.declared_size)
             self._known.set()
         async with asyncio.TaskGroup() as self._group:
-            job.fetchers.append(self._start(Fetcher(job).run(first)))
+            crew = Crew(job, self._start, self._connections)
+            crew.begin(first)
             await self._known.wait()
-            for _ in range(self._helpers()):
-                job.fetchers.append(self._start(Fetcher(job).run()))
+            await crew.muster()
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         return self._group.create_task(self._guard(work))
@@ -201,10 +201,6 @@ class FileDownload:
         first_held = prior.held[0].start if prior and prior.held else length
         return Claim(0, min(length, first_held) or 1)
 
-    def _helpers(self) -> int:
-        planner = self._job.scheduler.planner
-        return min(self._connections - 1, planner.unclaimed) if planner else 0
-
     def _part_size(self, size: int, *, most_parts: int = MAX_PARTS) -> int:
         if size < self._options.parallel_threshold:
             return max(1, size)
@@ -216,8 +212,11 @@ class FileDownload:
         options = self._options
         await self._sink.reserve(size, preallocate=options.preallocate, check_space=options.check_space)
         # The probe was one, and every gap may begin with a part that is not a full one.
-        most_parts = max(1, MAX_PARTS - len(rest))
-        self._job.scheduler.planner = Planner(rest, self._part_size(size, most_parts=most_parts))
+        self._job.scheduler.planner = self._planner(rest, size, most_parts=max(1, MAX_PARTS - len(rest)))
+
+    def _planner(self, rest: Sequence[Part], size: int, *, most_parts: int = MAX_PARTS) -> Planner:
+        measured = self._options.part_size is None and size >= self._options.parallel_threshold
+        return Planner(rest, self._part_size(size, most_parts=most_parts), measured=measured, most_parts=MAX_PARTS - 1)
 
     async def _begin(self, remote: RemoteObject, claim: Claim, promises: tuple[Checksum, ...]) -> None:
         """The first response that was accepted."""

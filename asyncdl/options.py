@@ -80,9 +80,11 @@ class Options:
     footprint (interpreter, aiohttp, TLS) comes on top as a constant.
 
     Args:
-        connections: range requests in flight at once.
-        part_size: bytes of one range request; None chooses by object size and connections. Grows in steps of 4096
-            when the object would need more than 10,000 parts.
+        connections: most range requests in flight at once.
+        first_connections: as many to begin with, or `connections` if those are fewer. More are added while they bring
+            more bytes per second, and let go where they do not.
+        part_size: bytes of one range request; None chooses by object size and connections, and by the speed once that
+            is known. Grows in steps of 4096 when the object would need more than 10,000 parts.
         parallel_threshold: objects smaller than this many bytes are fetched over one connection.
         chunk_size: most bytes in one item of the queue.
         queue_depth: most items between the fetchers and the disk: in the queue, or with the writer. At least 2.
@@ -112,6 +114,7 @@ class Options:
     """
 
     connections: int = 8
+    first_connections: int = 4
     part_size: int | None = None
     parallel_threshold: int = 16 * MIB
     chunk_size: int = 1 * MIB
@@ -131,7 +134,7 @@ class Options:
     user_agent: str | None = None
 
     def __post_init__(self) -> None:
-        for name in ("connections", "chunk_size"):
+        for name in ("connections", "first_connections", "chunk_size"):
             _count(name, getattr(self, name))
         _count("queue_depth", self.queue_depth, minimum=2)
         for name in ("parallel_threshold", "max_redirects"):

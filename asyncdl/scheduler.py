@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from asyncdl.gate import Gate
 from asyncdl.model import Chunk
-from asyncdl.rules.parts import Claim, Planner
+from asyncdl.rules.parts import Claim, Planner, measured_part_size
 from asyncdl.rules.stealing import Standing, place_to_cut, slowest_first
 from asyncdl.watch import Watch
 
@@ -32,11 +32,13 @@ class Transfer:
 
     Attributes:
         cut: another connection has taken over what comes from `claim.stop` on.
+        divisible: one may do so.
     """
 
     claim: Claim
     watch: Watch
     cut: bool = False
+    divisible: bool = True
 
     @property
     def over(self) -> bool:
@@ -61,7 +63,7 @@ class Transfer:
         """
         watch, claim = self.watch, self.claim
         rate = watch.keeper.rate
-        if rate is None or watch.keeper.held_up or claim.stop is None:
+        if not self.divisible or rate is None or watch.keeper.held_up or claim.stop is None:
             return None
         return Standing(position=claim.position, stop=claim.stop, rate=rate, age=watch.age, replaced=replaced)
 
@@ -74,10 +76,13 @@ class Scheduler:
 
     Attributes:
         planner: has the parts, once there is a size to cut.
+        most: claims that may be open at once; who would have one more goes home. None: no bound but the number of
+            fetchers.
     """
 
     def __init__(self, gate: Gate) -> None:
         self.planner: Planner | None = None
+        self.most: int | None = None
         self._gate = gate
         self._open: dict[int, Claim] = {}
         self._transfers: list[Transfer] = []
@@ -85,6 +90,22 @@ class Scheduler:
         self._changed = asyncio.Event()
         self._usual = self._weight = 0.0
         self._latency: float | None = None
+        self._received = 0
+
+    @property
+    def received(self) -> int:
+        """Bytes of all bodies so far."""
+        return self._received + sum(transfer.watch.received for transfer in self._transfers)
+
+    @property
+    def bodies(self) -> int:
+        """Bodies that are coming in."""
+        return len(self._transfers)
+
+    @property
+    def held_up(self) -> bool:
+        """Whether half of them or more wait for us."""
+        return 2 * sum(transfer.watch.keeper.parked for transfer in self._transfers) >= max(1, len(self._transfers))
 
     def begin(self, claim: Claim) -> None:
         """A claim that did not come from here is being worked on."""
@@ -102,12 +123,14 @@ class Scheduler:
             self.planner.close()
 
     async def next(self) -> Claim | None:
-        """Something to fetch for an idle fetcher; None when everything has been brought.
+        """Something to fetch for an idle fetcher; None when everything has been brought, or others are enough.
 
         Waits, while others still fetch, for one of them to fall behind; they have bounds of their own.
         """
         while True:
-            claim = (self.planner.claim() if self.planner else None) or self._take_over()
+            if self.most is not None and len(self._open) >= self.most:
+                return None
+            claim = self._part() or self._take_over()
             if claim is not None:
                 self.begin(claim)
                 return claim
@@ -121,14 +144,13 @@ class Scheduler:
     @contextlib.contextmanager
     def receiving(self, claim: Claim, watch: Watch, *, divisible: bool) -> Iterator[Transfer]:
         """A claim's body is coming in; if `divisible`, others may take over what it has not brought."""
-        transfer = Transfer(claim, watch)
-        if divisible:
-            self._transfers.append(transfer)
+        transfer = Transfer(claim, watch, divisible=divisible)
+        self._transfers.append(transfer)
         try:
             yield transfer
         finally:
-            if divisible:
-                self._transfers.remove(transfer)
+            self._transfers.remove(transfer)
+            self._received += watch.received
             self._note_rate(watch.received, watch.age)
 
     def note_latency(self, seconds: float) -> None:
@@ -142,6 +164,21 @@ class Scheduler:
         if received and seconds > 0:
             self._weight = (1 - _WEIGHT) * self._weight + received
             self._usual += (received / seconds - self._usual) * received / self._weight
+
+    def _part(self) -> Claim | None:
+        planner = self.planner
+        if planner is None:
+            return None
+        if not planner.measured or not self._usual:
+            return planner.claim()
+        size = measured_part_size(
+            planner.rest,
+            sum(claim.stop - claim.position for claim in self._open.values() if claim.stop is not None),
+            connections=len(self._open) + 1,
+            rate=self._usual,
+            latency=self._latency or 0.0,
+        )
+        return planner.claim(size)
 
     def _take_over(self) -> Claim | None:
         if not self._usual:

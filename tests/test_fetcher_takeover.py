@@ -335,7 +335,7 @@ async def test_without_a_length_nothing_is_taken() -> None:
     stage = Stage(length=False)
     body = await stage.begin()
 
-    assert [] == stage.job.scheduler._transfers
+    assert [False] == [transfer.divisible for transfer in stage.job.scheduler._transfers]
     assert stage.job.scheduler._take_over() is None
     body.feed_all()
     await stage.finish()

@@ -45,6 +45,7 @@ NO_COUNTS: list[object] = [*NO_NUMBERS, 1.0, 1.5]
 
 COUNTS = {
     (Options, "connections"): 1,
+    (Options, "first_connections"): 1,
     (Options, "chunk_size"): 1,
     (Options, "queue_depth"): 2,
     (Options, "part_size"): 1,

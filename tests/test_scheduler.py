@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from asyncdl import scheduler as module
 from asyncdl.gate import Gate
 from asyncdl.model import Chunk, Part
-from asyncdl.options import KIB, MIB, Retry
+from asyncdl.options import GIB, KIB, MIB, Retry
 from asyncdl.rules.parts import Claim, Coverage, Planner
 from asyncdl.scheduler import Scheduler, Transfer
 from asyncdl.watch import Watch
@@ -517,3 +517,97 @@ def test_every_byte_once(moves: list[tuple[str, int]], parts: int) -> None:
         assert [Part(0, size)] == model.brought.spans
 
     asyncio.run(scenario())
+
+
+class TestEnough:
+    async def test_one_too_many_goes_home(self) -> None:
+        """Who would have one claim more than is wanted gets none, although there are parts."""
+        scheduler = make_scheduler(5 * MIB, usual=0)
+        claims = [await claimed(scheduler) for _ in range(3)]
+        scheduler.most = 2
+        scheduler.end(claims[0])
+
+        assert await scheduler.next() is None
+
+    async def test_the_others_bring_everything(self) -> None:
+        """Those that remain get the rest, part by part."""
+        scheduler = make_scheduler(5 * MIB, usual=0)
+        claims = [await claimed(scheduler) for _ in range(2)]
+        scheduler.most = 1
+        scheduler.end(claims[0])
+        assert await scheduler.next() is None
+        scheduler.end(claims[1])
+        starts = []
+        while (claim := await scheduler.next()) is not None:
+            starts.append(claim.start)
+            scheduler.end(claim)
+
+        assert [2 * MIB, 3 * MIB, 4 * MIB] == starts
+
+    async def test_who_waits_to_help_goes_home_too(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """At its next look."""
+        monkeypatch.setattr(module, "_POLL", 0.01)
+        scheduler = make_scheduler()
+        scheduler.begin(Claim(0, 100))
+        with idle(scheduler) as (task,):
+            await turns()
+            scheduler.most = 1
+
+            assert await task is None
+
+
+class TestMeasured:
+    async def test_parts_follow_the_speed(self) -> None:
+        """Before anything is known a part is as planned; then as large as what was measured asks for."""
+        scheduler = make_scheduler(usual=0)
+        scheduler.planner = Planner([Part(0, 10 * GIB)], 8 * MIB, measured=True)
+        first = await claimed(scheduler)
+        with receiving(scheduler, Claim(0, 0), received=100 * MIB, age=25.0):
+            pass
+        second = await claimed(scheduler)
+
+        assert [8 * MIB, 16 * MIB] == [(claim.stop or 0) - claim.start for claim in (first, second)]
+
+    async def test_near_the_end_by_who_is_at_work(self) -> None:
+        """What is left is divided among those that are."""
+        scheduler = make_scheduler(usual=MIB)
+        scheduler.planner = Planner([Part(0, 8 * MIB)], 8 * MIB, measured=True)
+        scheduler.begin(Claim(100 * MIB, 200 * MIB, 198 * MIB))
+        scheduler.begin(Claim(200 * MIB, None))
+
+        claim = await claimed(scheduler)
+
+        assert 10 * MIB // 3 // 3 * 2 <= (claim.stop or 0) < 10 * MIB // 3 // 3 * 2 + 8192
+
+    async def test_a_wish_is_a_wish(self) -> None:
+        """Parts whose size the caller has chosen have it, however fast they are."""
+        scheduler = make_scheduler(10 * GIB, MIB, usual=100 * MIB)
+
+        assert MIB == (await claimed(scheduler)).stop
+
+
+class TestHowItGetsOn:
+    def test_what_has_come(self) -> None:
+        """Of bodies that have ended and of those under way, divisible or not."""
+        scheduler = make_scheduler(usual=0)
+        with receiving(scheduler, Claim(0, 100), received=70, divisible=False):
+            with receiving(scheduler, Claim(100, 200), received=20) as (_, watch):
+                assert (90, 2) == (scheduler.received, scheduler.bodies)
+                watch.received = 30
+            assert (100, 1) == (scheduler.received, scheduler.bodies)
+
+        assert (100, 0) == (scheduler.received, scheduler.bodies)
+
+    @pytest.mark.parametrize(
+        ("parked", "expected"),
+        [([], False), ([False], False), ([True], True), ([True, False], True), ([1, 0, 0], False)],
+    )
+    def test_held_up(self, parked: list[bool], expected: bool) -> None:
+        """Half of them wait for us, and there are some."""
+        scheduler = make_scheduler(usual=0)
+        with ExitStack() as stack:
+            for one in parked:
+                _, watch = stack.enter_context(receiving(scheduler, Claim(0, 100)))
+                watch.keeper.parked = one
+
+            assert expected is scheduler.held_up

@@ -210,7 +210,11 @@ async def _download(
     checksum = Checksum("sha256", await _sha256(origin.content))
     # Nothing of the environment: no proxy is to be asked for a server that only this machine has.
     options = Options(
-        connections=demo.connections, part_size=demo.part_size, parallel_threshold=0, use_environment=False
+        connections=demo.connections,
+        first_connections=demo.connections,
+        part_size=demo.part_size,
+        parallel_threshold=0,
+        use_environment=False,
     )
     fetch = functools.partial(download, job.source, job.path, checksum=checksum, options=options)
     progressed = functools.partial(display.progressed, job)

@@ -72,8 +72,16 @@ VALUE_OPTIONS: Final = (
         flags=("-x", "--connections"),
         read=values.count,
         metavar="N",
-        help=f"requests at once; default: {_OPTIONS.connections}",
+        help=f"most requests at once; default: {_OPTIONS.connections}",
         default=_OPTIONS.connections,
+    ),
+    ValueOption(
+        flags=("--first-connections",),
+        read=values.count,
+        metavar="N",
+        help="requests at once to begin with; more, up to --connections, while they bring more; default: "
+        f"{_OPTIONS.first_connections}",
+        default=_OPTIONS.first_connections,
     ),
     ValueOption(
         flags=("--size",),
@@ -94,7 +102,7 @@ VALUE_OPTIONS: Final = (
         flags=("--part-size",),
         read=values.positive_size,
         metavar="N",
-        help="bytes of one request; default: by the file's size",
+        help="bytes of one request; default: by the file's size and the speed",
     ),
     ValueOption(
         flags=("--max-time",),
@@ -196,6 +204,7 @@ class Settings:
     output: str | None
     dir: str
     connections: int
+    first_connections: int
     size: int | None
     checksum: Checksum | values.ChecksumList | None
     part_size: int | None
@@ -223,6 +232,7 @@ class Settings:
         """The engine's options."""
         return Options(
             connections=self.connections,
+            first_connections=self.first_connections,
             part_size=self.part_size,
             check_space=self.check_space,
             resume=self.resume,

@@ -19,6 +19,20 @@ from asyncdl.options import MAX_PARTS, MIB, PART_SIZE_STEP
 SMALLEST_DEFAULT_PART = 8 * MIB
 LARGEST_DEFAULT_PART = 64 * MIB
 PARTS_PER_CONNECTION = 4
+#: Seconds that a part should last once it is known how fast its bytes come: few requests, and yet none that holds on to
+#: a URL or a server for long.
+PART_SECONDS = 4.0
+#: A part lasts so many times longer than the wait for its first byte: less than 2 % of the time is spent waiting. Only
+#: for this may parts be larger than the largest default, up to what 100 ms ask for at 50 MB/s.
+LATENCIES_PER_PART = 50
+LARGEST_MEASURED_PART = 256 * MIB
+#: Near the end all connections are to stop together. What each still has to bring is cut smaller and smaller, so that
+#: what was misjudged can be evened out, but not below what lasts 0.3 s or twenty waits for a first byte, for each cut
+#: costs one; and into nothing that is less than a request is worth.
+SHARE_AT_A_TIME = 2 / 3
+LAST_PART_SECONDS = 0.3
+LAST_PART_LATENCIES = 20
+SMALLEST_LAST_PART = 1 * MIB
 
 
 def choose_part_size(size: int, *, connections: int, wanted: int | None = None, most_parts: int = MAX_PARTS) -> int:
@@ -33,6 +47,23 @@ def choose_part_size(size: int, *, connections: int, wanted: int | None = None, 
     if wanted * most_parts >= size:
         return wanted
     return -(-size // (most_parts * PART_SIZE_STEP)) * PART_SIZE_STEP
+
+
+def measured_part_size(rest: int, owed: int, *, connections: int, rate: float, latency: float) -> int:
+    """Bytes of the next part when `rest` bytes are unclaimed, by what has been measured; a multiple of 4096.
+
+    Args:
+        owed: bytes that are claimed and have not come.
+        connections: that are at work, the next part's included.
+        rate: bytes per second of one connection; more than 0.
+        latency: seconds from a request to its first byte.
+    """
+    lasting = min(max(rate * PART_SECONDS, SMALLEST_DEFAULT_PART), LARGEST_DEFAULT_PART)
+    lasting = max(lasting, min(rate * latency * LATENCIES_PER_PART, LARGEST_MEASURED_PART))
+    share = (rest + owed) / connections
+    least = rate * max(LAST_PART_SECONDS, latency * LAST_PART_LATENCIES)
+    size = min(lasting, max(share * SHARE_AT_A_TIME, min(share, least)))
+    return -(-max(int(size), SMALLEST_LAST_PART) // PART_SIZE_STEP) * PART_SIZE_STEP
 
 
 @dataclass(slots=True)
@@ -63,30 +94,59 @@ class Claim:
 
 
 class Planner:
-    """Hands out the parts of `spans` one at a time, in order."""
+    """Hands out the parts of `spans` one at a time, in order.
 
-    def __init__(self, spans: Iterable[Part], part_size: int) -> None:
+    Args:
+        part_size: bytes of a part where nothing has been measured.
+        measured: who claims a part may say how large it should be.
+        most_parts: what is said is obeyed as far as so many parts will do, or as many as there are spans.
+
+    Attributes:
+        measured: as given.
+        rest: bytes that are still to be claimed.
+    """
+
+    def __init__(
+        self, spans: Iterable[Part], part_size: int, *, measured: bool = False, most_parts: int = MAX_PARTS
+    ) -> None:
         self._spans = deque(span for span in spans if span.length > 0)
-        self._part_size = part_size
+        self._part_size, self._most_parts = part_size, most_parts
+        self.measured: bool = measured
+        self.rest: int = sum(span.length for span in self._spans)
 
-    def claim(self) -> Claim | None:
-        """The next part nobody has claimed, or None when all are taken."""
+    def claim(self, part_size: int | None = None) -> Claim | None:
+        """The next part nobody has claimed, or None when all are taken.
+
+        Args:
+            part_size: bytes it should have, if the planner was made for that; None for what it was made with.
+        """
         if not self._spans:
             return None
+        size = self._allowed(part_size or self._part_size) if self.measured else self._part_size
         span = self._spans.popleft()
-        claim = Claim(span.start, min(span.start + self._part_size, span.stop))
-        if claim.start + self._part_size < span.stop:
-            self._spans.appendleft(Part(claim.start + self._part_size, span.stop))
+        claim = Claim(span.start, min(span.start + size, span.stop))
+        if claim.start + size < span.stop:
+            self._spans.appendleft(Part(claim.start + size, span.stop))
+        self.rest -= min(size, span.length)
+        self._most_parts -= 1
         return claim
+
+    def _allowed(self, part_size: int) -> int:
+        """`part_size`, or more where the parts that are left to hand out would not do."""
+        full = self._most_parts - len(self._spans)  # every span may end in a part that is not
+        if full < 1:
+            return self.rest
+        return max(part_size, -(-self.rest // (full * PART_SIZE_STEP)) * PART_SIZE_STEP)
 
     @property
     def unclaimed(self) -> int:
-        """How many parts are still to be claimed."""
+        """How many parts are still to be claimed, if nobody says how large they should be."""
         return sum(-(-span.length // self._part_size) for span in self._spans)
 
     def close(self) -> None:
         """Hand out nothing more."""
         self._spans.clear()
+        self.rest = 0
 
 
 class Span(Protocol):

@@ -31,12 +31,29 @@ def test_defaults_are_the_engines() -> None:
 def test_all_options_reach_the_engine() -> None:
     """Each option ends up where it belongs, options between the URLs and after them."""
     argv = f"-x 3 --part-size 1M --max-time 9 {_URL} --connect-timeout 2 --stall-time 4 --retries 0 --refresh-timeout 5"
-    more = ["--proxy", "http://p:1", "--cacert", "ca.pem", "-H", "A: b", "-H", "C:d", "--size", "2K", "-vv", "-d", "x"]
+    more = [
+        "--first-connections",
+        "2",
+        "--proxy",
+        "http://p:1",
+        "--cacert",
+        "ca.pem",
+        "-H",
+        "A: b",
+        "-H",
+        "C:d",
+        "--size",
+        "2K",
+        "-vv",
+        "-d",
+        "x",
+    ]
     asked = arguments.parse([*argv.split(), *more, "--if-exists", "replace", "-o", "f"], {})
     options, timeouts = asked.options(), asked.timeouts(spent=1.5)
 
-    assert (3, 1 << 20, "http://p:1", "ca.pem") == (
+    assert (3, 2, 1 << 20, "http://p:1", "ca.pem") == (
         options.connections,
+        options.first_connections,
         options.part_size,
         options.proxy,
         options.ca_file,

@@ -46,7 +46,12 @@ class Discard(RecordingSink):
 async def test_slow_disk_costs_no_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, connections: int) -> None:
     """B4: with a disk far slower than the server, the peak of all allocations stays within the stated bound."""
     options = asyncdl.Options(
-        connections=connections, part_size=MIB, parallel_threshold=MIB, chunk_size=512 * KIB, queue_depth=8
+        connections=connections,
+        first_connections=connections,
+        part_size=MIB,
+        parallel_threshold=MIB,
+        chunk_size=512 * KIB,
+        queue_depth=8,
     )
     sink = Discard(pause=0.005)
     monkeypatch.setattr("asyncdl.engine.PartFile.create", _creating(sink))

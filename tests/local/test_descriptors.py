@@ -18,8 +18,8 @@ _CODE = """
     async def main():
         limit = len(os.listdir("/proc/self/fd")) - 1 + int(more)
         resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
-        options = asyncdl.Options(connections=32, part_size=65536, parallel_threshold=0, chunk_size=16384,
-                                  use_environment=False)
+        options = asyncdl.Options(connections=32, first_connections=32, part_size=65536, parallel_threshold=0,
+                                  chunk_size=16384, use_environment=False)
         retry = asyncdl.Retry(base=0.01, cap=0.1)
         try:
             result = await asyncdl.download(url, dest, options=options, retry=retry)

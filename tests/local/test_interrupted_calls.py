@@ -21,7 +21,8 @@ async def test_storm_of_signals(origin: Origin, tmp_path: Path) -> None:
         signal.signal(signal.SIGALRM, lambda *_: fired.append(1))
         signal.siginterrupt(signal.SIGALRM, True)
         signal.setitimer(signal.ITIMER_REAL, 0.002, 0.002)
-        options = asyncdl.Options(connections=8, part_size=65536, parallel_threshold=0, use_environment=False)
+        options = asyncdl.Options(connections=8, first_connections=8, part_size=65536, parallel_threshold=0,
+                                  use_environment=False)
         result = asyncio.run(asyncdl.download(sys.argv[1], sys.argv[2], options=options))
         signal.setitimer(signal.ITIMER_REAL, 0)
         print(result.fetched, result.retries, len(fired) > 100)

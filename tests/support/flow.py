@@ -15,9 +15,10 @@ EAGER = asyncdl.Retry(base=0.005, cap=0.02)
 
 
 def small(connections: int = 4, **changes: Any) -> asyncdl.Options:
-    """Options with parts of 64 KiB, so that a file of 1 MiB has sixteen of them."""
+    """Options with parts of 64 KiB, so that a file of 1 MiB has sixteen of them, and all connections at once."""
     defaults: dict[str, Any] = {
         "connections": connections,
+        "first_connections": connections,
         "part_size": PART,
         "parallel_threshold": 2 * PART,
         "chunk_size": 16 * KIB,

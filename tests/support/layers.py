@@ -31,14 +31,15 @@ RANKS = {
     "writer": 9,
     "fetcher": 9,
     "resume": 9,
-    "engine": 10,
-    "calls": 11,
-    "downloader": 11,
-    "sources": 12,
-    "testing": 12,
-    "cli": 13,
-    "__init__": 14,
-    "__main__": 14,
+    "crew": 10,
+    "engine": 11,
+    "calls": 12,
+    "downloader": 12,
+    "sources": 13,
+    "testing": 13,
+    "cli": 14,
+    "__init__": 15,
+    "__main__": 15,
 }
 #: The layers that carry out a download; the others use them.
 ENGINE_LAYERS = {unit for unit, rank in RANKS.items() if rank <= RANKS["downloader"]}

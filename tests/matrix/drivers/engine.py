@@ -33,6 +33,7 @@ async def fetch(errand: dict[str, Any], connections: int) -> None:
         size=errand["declared"],
         options=asyncdl.Options(
             connections=connections,
+            first_connections=connections,
             part_size=_PART,
             parallel_threshold=_PART,
             ca_file=errand["ca_file"],

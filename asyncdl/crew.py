@@ -1,0 +1,69 @@
+"""The fetchers of one download: the first of them, then as many as bring more than fewer would."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, TypeAlias
+
+from asyncdl.fetcher import Fetcher
+from asyncdl.job import Job
+from asyncdl.rules.growth import Growth, Situation
+from asyncdl.rules.parts import Claim
+
+#: Starts work in the group of the download.
+Start: TypeAlias = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
+
+#: Seconds between two looks: a third of the shortest measurement, and between measurements not that often.
+_TICK: Final = 0.05
+_SLOW_TICK: Final = 0.5
+
+
+class Crew:
+    """Starts fetchers; those that are no longer wanted go home by themselves after the part they are at.
+
+    Args:
+        most: fetchers at a time.
+    """
+
+    def __init__(self, job: Job, start: Start, most: int) -> None:
+        self._job, self._start, self._most = job, start, most
+        self._first = min(job.options.first_connections, most)
+        job.scheduler.most = None
+
+    def begin(self, claim: Claim | None) -> None:
+        """Start the first fetcher; with `claim`, or with what the planner has."""
+        self._job.fetchers.append(self._start(Fetcher(self._job).run(claim)))
+
+    async def muster(self) -> None:
+        """Start the others, now and later; returns when no more are to come, at the latest when all have gone home.
+
+        Waits for fetchers, which have bounds of their own.
+        """
+        job, clock = self._job, self._job.clock
+        growth = Growth(self._first, clock.monotonic())
+        while self._send(growth.wanted) and self._first < self._most:
+            tick = _SLOW_TICK if growth.resting(clock.monotonic()) else _TICK
+            _, at_work = await asyncio.wait(job.fetchers, timeout=tick)
+            if not at_work:
+                break
+            scheduler = job.scheduler
+            growth.look(
+                Situation(
+                    now=clock.monotonic(),
+                    received=scheduler.received,
+                    receiving=scheduler.bodies,
+                    most=min(self._most, job.gate.limit),
+                    held_up=scheduler.held_up,
+                )
+            )
+
+    def _send(self, wanted: int) -> bool:
+        """Have `wanted` fetchers, as far as there are parts for them; whether there may be some later."""
+        job = self._job
+        job.scheduler.most = wanted
+        unclaimed = job.scheduler.planner.unclaimed if job.scheduler.planner else 0
+        job.fetchers[:] = [task for task in job.fetchers if not task.done()]
+        for _ in range(min(wanted - len(job.fetchers), unclaimed)):
+            self.begin(None)
+        return unclaimed > 0
