@@ -39,6 +39,10 @@ _FLAGS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os
 Reader: TypeAlias = Callable[[int, int], bytes]
 
 
+#: A file, by its device and number; or the place of one that is to be made, by those of its directory, and its name.
+Place: TypeAlias = tuple[int, int] | tuple[int, int, str]
+
+
 class Disk(Protocol):
     """Files by path and by descriptor. Whatever the system refuses is raised as OSError."""
 
@@ -48,8 +52,8 @@ class Disk(Protocol):
         ...
 
     @property
-    def holders(self) -> set[tuple[int, int]]:
-        """Device and number of the files that downloads of this process hold, whatever locks are worth here."""
+    def holders(self) -> set[Place]:
+        """What downloads of this process hold, whatever locks are worth here."""
         ...
 
     def status(self, path: Path) -> os.stat_result | None:
@@ -61,6 +65,10 @@ class Disk(Protocol):
         ...
 
     def fstat(self, descriptor: int) -> os.stat_result: ...
+
+    def may_create(self, directory: Path) -> bool:
+        """Whether a file can probably be made in the directory; what the system says then counts."""
+        ...
 
     def create(self, path: Path, mode: int) -> int:
         """A descriptor of a new file, for reading and writing, made with `mode` less the umask."""
@@ -127,7 +135,7 @@ class OsDisk:
     """The system's own files."""
 
     #: One for the process, as the file system is.
-    holders: set[tuple[int, int]] = set()  # noqa: RUF012
+    holders: set[Place] = set()  # noqa: RUF012
 
     def __init__(self) -> None:
         # Where there are no positional calls, seek and write have to be one step.
@@ -148,6 +156,9 @@ class OsDisk:
 
     def fstat(self, descriptor: int) -> os.stat_result:
         return os.fstat(descriptor)
+
+    def may_create(self, directory: Path) -> bool:
+        return os.access(directory, os.W_OK | os.X_OK)
 
     def create(self, path: Path, mode: int) -> int:
         return os.open(path, _FLAGS | os.O_RDWR | os.O_CREAT | os.O_EXCL, mode)

@@ -102,6 +102,28 @@ class Worker:
             self.close()
 
 
+class Errand:
+    """One blocking call that owns all it uses, and gives it back itself.
+
+    Attributes:
+        called_off: whoever waited for it was cancelled: what is not final yet should not become so.
+    """
+
+    def __init__(self) -> None:
+        self.called_off = False
+
+    async def run(self, call: Callable[[], T]) -> T:
+        """The result of `call`. A cancellation is raised after the call has ended, or after `GRACE` seconds."""
+        limiter = anyio.CapacityLimiter(1)
+        running = asyncio.ensure_future(anyio.to_thread.run_sync(call, limiter=limiter))
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            self.called_off = True
+            await _outwait(running)
+            raise
+
+
 async def _outwait(running: asyncio.Future[T]) -> None:
     """Wait for a call whose task is cancelled already; further cancellations do not shorten the wait."""
     loop = asyncio.get_running_loop()

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from asyncdl.edge.disk import Place
 from tests.crash.inodes import Inode, Numbers, refusal, status_of_folder
 from tests.crash.trace import (
     NOTHING,
@@ -55,7 +56,7 @@ class SimDisk:
         self.dies_at: int | None = None
         self.syncs = 0
         self._lock = threading.RLock()
-        self._holders: set[tuple[int, int]] = set()
+        self._holders: set[Place] = set()
         self._open: dict[int, Inode] = {}
         self._read_only: set[int] = set()
         self._next_descriptor = 3
@@ -89,7 +90,7 @@ class SimDisk:
         return True
 
     @property
-    def holders(self) -> set[tuple[int, int]]:
+    def holders(self) -> set[Place]:
         return self._holders
 
     def status(self, path: Path) -> os.stat_result | None:
@@ -108,6 +109,9 @@ class SimDisk:
     def fstat(self, descriptor: int) -> os.stat_result:
         self._step()
         return self._file(descriptor).status
+
+    def may_create(self, directory: Path) -> bool:
+        return True
 
     def create(self, path: Path, mode: int) -> int:
         self._step()

@@ -49,7 +49,7 @@ async def test_slow_disk_costs_no_memory(tmp_path: Path, monkeypatch: pytest.Mon
         connections=connections, part_size=MIB, parallel_threshold=MIB, chunk_size=512 * KIB, queue_depth=8
     )
     sink = Discard(pause=0.005)
-    monkeypatch.setattr("asyncdl.engine.PartFile.create", _creating(sink))
+    monkeypatch.setattr("asyncdl.large.PartFile.create", _creating(sink))
     async with origin_process(size=192 * MIB) as origin:
         tracemalloc.start()
         before = tracemalloc.get_traced_memory()[0]

@@ -1,0 +1,88 @@
+"""An object that fits in one chunk: gathered in memory, its checksum made, and brought to the disk in one visit.
+
+Rule: what is gathered is always the object from its first byte on, each byte once: no more than its size is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from asyncdl.edge import hashing
+from asyncdl.edge.small_file import SmallFile
+from asyncdl.edge.threads import Errand
+from asyncdl.errors import IntegrityError
+from asyncdl.model import Checksum, Chunk
+from asyncdl.rules.promises import to_verify
+
+
+class SmallObject:
+    """Takes what one fetcher brings, in the place of the queue.
+
+    Attributes:
+        size: in bytes.
+        wanted: the checksum that was verified, once it is saved.
+        saved: whether it is where it belongs.
+
+    Args:
+        pinned: the checksum that the caller gave.
+        promises: those of the server.
+    """
+
+    def __init__(self, size: int, file: SmallFile, *, pinned: Checksum | None, promises: Sequence[Checksum]) -> None:
+        self.size: int = size
+        self.wanted: Checksum | None = None
+        self.saved: bool = False
+        self._file, self._pinned, self._promises = file, pinned, promises
+        self._chunks: list[Chunk] = []
+
+    def full(self) -> bool:
+        return False
+
+    async def put(self, item: Chunk, /) -> None:
+        self.put_nowait(item)
+
+    def put_nowait(self, item: Chunk, /) -> None:
+        # A stream that broke may begin again, anywhere before the place where it did.
+        chunks = self._chunks
+        while chunks and chunks[-1].offset >= item.offset:
+            chunks.pop().release()
+        if chunks and chunks[-1].stop > item.offset:
+            chunks[-1].data = chunks[-1].data[: item.offset - chunks[-1].offset]
+        chunks.append(item)
+
+    async def save(self) -> bool:
+        """Verify what was gathered, and write it; False if a file that counts for it is there by now.
+
+        Raises:
+            IntegrityError: it has not the checksum that it should have, or is not all of the object.
+            StorageError: as `SmallFile.save`.
+        """
+        errand = Errand()
+
+        def save() -> bool:
+            self._verify()
+            return self._file.save(self._chunks, self.size, errand)
+
+        self.saved = await errand.run(save)
+        for chunk in self._chunks:
+            chunk.release()
+        return self.saved
+
+    def _verify(self) -> None:
+        missing = self.size - sum(len(chunk.data) for chunk in self._chunks)
+        if missing:
+            raise IntegrityError(f"{missing} of {self.size} bytes are missing at the end")
+        able = {promise.algorithm for promise in self._promises if hashing.available(promise.algorithm)}
+        self.wanted = wanted = to_verify(self._pinned, self._promises, able)
+        if wanted is not None:
+            actual = hashing.checksum(wanted.algorithm, (chunk.data for chunk in self._chunks))
+            if actual != wanted:
+                raise unlike(actual, wanted)
+
+
+def unlike(actual: Checksum, wanted: Checksum) -> IntegrityError:
+    """The error for an object that has not the checksum it should have."""
+    return IntegrityError(
+        f"the checksum of the object is {actual}, and not {wanted}",
+        hint="nothing of it is kept: the next download begins anew",
+    )
