@@ -65,13 +65,12 @@ class Target:
         if not self.clear:
             await sweep(dest, self._disk)
 
-    def small_file(self, *, check_space: bool) -> SmallFile:
+    def small_file(self) -> SmallFile:
         """What brings a small file here."""
         request = self._request
         return SmallFile(
             request.dest,
             if_exists=request.if_exists,
             mode=self._found.mode,
-            check_space=check_space,
             disk=self._disk,
         )

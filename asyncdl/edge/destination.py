@@ -8,15 +8,15 @@ import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import aiofiles.os
-import anyio.to_thread
 
 from asyncdl.edge import hashing, opening
 from asyncdl.edge.disk import Disk, Place
 from asyncdl.edge.refusals import busy, exists, no_path, refuse_odd, storage_error
-from asyncdl.edge.threads import Worker
+from asyncdl.edge.threads import Worker, visit
 from asyncdl.errors import OptionsError, StorageError
 from asyncdl.model import DIGEST_SIZES, Checksum, IfExists
 from asyncdl.rules.checksums import COMBINABLE
@@ -53,7 +53,7 @@ async def look(dest: Path, if_exists: IfExists, disk: Disk, *, algorithm: str | 
         DestinationExistsError: the destination is there, and `if_exists` is "error".
         StorageError: it is no regular file, or its directory is missing or no directory.
     """
-    return await anyio.to_thread.run_sync(_look, dest, if_exists, disk, algorithm)
+    return await visit(partial(_look, dest, if_exists, disk, algorithm))
 
 
 def _look(dest: Path, if_exists: IfExists, disk: Disk, algorithm: str | None) -> Look:

@@ -129,6 +129,25 @@ def create_part(disk: Disk, names: Names, mode: int) -> Opened | None:
     return None
 
 
+def create_beside_nothing(disk: Disk, names: Names, mode: int) -> int:
+    """A descriptor of a new, empty, locked `.part`, where a moment ago there was nothing.
+
+    A journal that came meanwhile is of a download that has gone, and speaks of the file that is the destination now:
+    none with its number can be made here.
+
+    Raises:
+        DestinationBusyError: somebody else was faster.
+    """
+    try:
+        descriptor = disk.create(names.part, mode)
+    except FileExistsError:
+        raise busy(names.part) from None
+    if disk.lock(descriptor) is False:  # taken for one left behind, and about to be removed
+        disk.close(descriptor)
+        raise busy(names.part)
+    return descriptor
+
+
 def _take(disk: Disk, names: Names, descriptor: int, *, resume: bool, alone: bool) -> Opened | None:
     """Go on with the open file, or clear it away; None where it is gone, and the descriptor is for the caller."""
     if not _is_free(disk, descriptor, names.part, alone=alone):

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from asyncdl.edge.disk import Disk, is_named, write_all
-from asyncdl.edge.opening import Names, Opened, create_part, let_go, publish, still_ours
-from asyncdl.edge.refusals import busy, exists, refuse_odd, storage_error, too_large
+from asyncdl.edge.opening import Names, create_beside_nothing, publish, still_ours
+from asyncdl.edge.refusals import exists, refuse_odd, storage_error
 from asyncdl.edge.threads import Errand
 from asyncdl.errors import StorageError
 from asyncdl.model import Chunk, IfExists
@@ -23,13 +23,11 @@ class SmallFile:
 
     Args:
         mode: permissions of the file that it replaces; None for those of a new file.
-        check_space: whether to look first if there is room for it.
     """
 
-    def __init__(self, dest: Path, *, if_exists: IfExists, mode: int | None, check_space: bool, disk: Disk) -> None:
-        self._dest, self._if_exists, self._mode = dest, if_exists, mode
-        self._check_space, self._disk = check_space, disk
-        self._opened: Opened | None = None
+    def __init__(self, dest: Path, *, if_exists: IfExists, mode: int | None, disk: Disk) -> None:
+        self._names, self._if_exists, self._mode, self._disk = Names.of(dest), if_exists, mode, disk
+        self._descriptor = -1
         self._doing = "create"
 
     def save(self, chunks: Sequence[Chunk], size: int, errand: Errand) -> bool:
@@ -46,39 +44,33 @@ class SmallFile:
         """
         if errand.called_off:
             return False
-        names = Names.of(self._dest)
-        saved = False
+        part, saved = self._names.part, False
         try:
-            self._opened = opened = create_part(self._disk, names, 0o666 if self._mode is None else 0o600)
-            if opened is None:
-                raise busy(names.part)
-            self._doing = "write"
-            self._fill(opened.descriptor, names, chunks, size)
+            mode = 0o666 if self._mode is None else 0o600
+            self._descriptor = create_beside_nothing(self._disk, self._names, mode)
+            self._fill(chunks)
             self._doing = "rename"
-            saved = not errand.called_off and self._publish(opened, names, size)
+            saved = not errand.called_off and self._publish(size)
         except StorageError:
             raise
         except OSError as error:
-            raise storage_error(error, self._doing, names.part) from error
+            raise storage_error(error, self._doing, part) from error
         finally:
             if not saved:
-                self._clear(names)
-            self._let_go()
+                self._clear()
+            self._close()
         return saved
 
-    def _fill(self, descriptor: int, names: Names, chunks: Sequence[Chunk], size: int) -> None:
-        disk = self._disk
-        free = disk.free(descriptor, names.part) if self._check_space else None
-        if free is not None and size > free:
-            raise too_large(self._dest, size, free)
-        write_all(disk, descriptor, chunks)
+    def _fill(self, chunks: Sequence[Chunk]) -> None:
+        self._doing = "write"
+        write_all(self._disk, self._descriptor, chunks)
         self._doing = "flush"
         if self._mode is not None:
-            disk.set_mode(descriptor, self._mode)
-        disk.sync(descriptor)
+            self._disk.set_mode(self._descriptor, self._mode)
+        self._disk.sync(self._descriptor)
 
-    def _publish(self, opened: Opened, names: Names, size: int) -> bool:
-        disk = self._disk
+    def _publish(self, size: int) -> bool:
+        disk, names = self._disk, self._names
         status = disk.status(names.dest)
         if status is not None:
             refuse_odd(names.dest, status.st_mode)
@@ -86,31 +78,30 @@ class SmallFile:
                 return False
             if self._if_exists != "replace":
                 raise exists(names.dest, "it appeared while the download ran")
-        ours = still_ours(disk, names, opened.descriptor)
+        ours = still_ours(disk, names, self._descriptor)
         if not disk.renames_open_files:
-            self._let_go()
+            self._close()
         publish(disk, names, ours)
         return True
 
-    def _clear(self, names: Names) -> None:
+    def _clear(self) -> None:
         """Take away what is ours and has not become the destination."""
-        opened = self._opened
-        if opened is None:
+        disk, names = self._disk, self._names
+        if self._descriptor < 0:
             return
-        if not self._disk.renames_open_files:
-            self._let_go()
+        if not disk.renames_open_files:
+            self._close()
             with contextlib.suppress(OSError):
-                self._disk.unlink(names.part)
+                disk.unlink(names.part)
             return
         for path in (names.part, names.done):
             with contextlib.suppress(OSError):
-                if is_named(self._disk, opened.descriptor, path):
-                    self._disk.unlink(path)
+                if is_named(disk, self._descriptor, path):
+                    disk.unlink(path)
 
-    def _let_go(self) -> None:
-        opened, self._opened = self._opened, None
-        if opened is not None:
-            let_go(self._disk, opened.held)
+    def _close(self) -> None:
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
             # Whatever goes wrong here changes nothing: what must last has been through fsync.
             with contextlib.suppress(OSError):
-                self._disk.close(opened.descriptor)
+                self._disk.close(descriptor)

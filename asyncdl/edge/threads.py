@@ -102,6 +102,14 @@ class Worker:
             self.close()
 
 
+async def visit(call: Callable[[], T]) -> T:
+    """The result of a blocking call that takes no time and leaves nothing open, in the loop's own pool.
+
+    Half of what anyio's costs; who is cancelled does not wait for it.
+    """
+    return await asyncio.get_running_loop().run_in_executor(None, call)
+
+
 class Errand:
     """One blocking call that owns all it uses, and gives it back itself.
 
@@ -114,8 +122,7 @@ class Errand:
 
     async def run(self, call: Callable[[], T]) -> T:
         """The result of `call`. A cancellation is raised after the call has ended, or after `GRACE` seconds."""
-        limiter = anyio.CapacityLimiter(1)
-        running = asyncio.ensure_future(anyio.to_thread.run_sync(call, limiter=limiter))
+        running = asyncio.get_running_loop().run_in_executor(None, call)
         try:
             return await asyncio.shield(running)
         except asyncio.CancelledError:
