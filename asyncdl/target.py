@@ -21,7 +21,7 @@ class Target:
 
     def __init__(self, request: Request, disk: Disk) -> None:
         self._request, self._disk = request, disk
-        self._found = Look()
+        self._found: Look
         self.existing: int | None = None
 
     @property
@@ -43,7 +43,7 @@ class Target:
 
     def taken(self) -> AbstractContextManager[None]:
         """Keep other downloads of this process away, or be kept away; see `destination.taken`."""
-        return taken(self._request.dest, self._found.place, self._disk)
+        return taken(self._found, self._disk)
 
     def is_there(self, size: int | None) -> bool:
         """Whether the destination is there and has `size` bytes; an error if it has another size."""
@@ -67,10 +67,5 @@ class Target:
 
     def small_file(self) -> SmallFile:
         """What brings a small file here."""
-        request = self._request
-        return SmallFile(
-            request.dest,
-            if_exists=request.if_exists,
-            mode=self._found.mode,
-            disk=self._disk,
-        )
+        found = self._found
+        return SmallFile(found.names, if_exists=self._request.if_exists, mode=found.mode, disk=self._disk)

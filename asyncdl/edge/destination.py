@@ -32,14 +32,16 @@ class Look:
     Attributes:
         size: of the file at the destination, in bytes; None where there is none.
         mode: its permissions.
+        names: of the files of a download to it.
         place: where it is, by any name of its directory.
         clear: nothing of an earlier download is beside it, and its directory can be written to.
     """
 
     size: int | None = None
     mode: int | None = None
-    clear: bool = False
-    place: Place = (0, 0)
+    names: opening.Names
+    place: Place
+    clear: bool
 
 
 async def look(dest: Path, if_exists: IfExists, disk: Disk, *, algorithm: str | None = None) -> Look:
@@ -80,28 +82,29 @@ def _look(dest: Path, if_exists: IfExists, disk: Disk, algorithm: str | None) ->
     except OSError as error:
         raise storage_error(error, "use", dest) from error
     place = (parent.st_dev, parent.st_ino, dest.name)
-    clear = opening.is_clear(disk, dest) and disk.may_create(folder)
+    names = opening.Names.of(dest)
+    clear = opening.is_clear(disk, names) and disk.may_create(folder)
     if status is None:
-        return Look(clear=clear, place=place)
+        return Look(names=names, place=place, clear=clear)
     refuse_odd(dest, status.st_mode)
     if if_exists == "error":
         raise exists(dest, "it is there already")
-    return Look(size=status.st_size, mode=status.st_mode & 0o777, clear=clear, place=place)
+    return Look(size=status.st_size, mode=status.st_mode & 0o777, names=names, place=place, clear=clear)
 
 
 @contextlib.contextmanager
-def taken(dest: Path, place: Place, disk: Disk) -> Iterator[None]:
+def taken(found: Look, disk: Disk) -> Iterator[None]:
     """No other download of this process is let to the destination meanwhile: a lock shows only once there is a file.
 
     Raises:
         DestinationBusyError: one is at it.
     """
-    if not opening.take(disk, place):
-        raise busy(opening.Names.of(dest).part)
+    if not opening.take(disk, found.place):
+        raise busy(found.names.part)
     try:
         yield
     finally:
-        opening.let_go(disk, place)
+        opening.let_go(disk, found.place)
 
 
 async def sum_of(dest: Path, algorithm: str, disk: Disk) -> Checksum:

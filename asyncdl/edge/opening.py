@@ -269,9 +269,8 @@ def publish(disk: Disk, names: Names, ours: os.stat_result) -> None:
     disk.sync_directory(names.dest.parent)
 
 
-def is_clear(disk: Disk, dest: Path) -> bool:
+def is_clear(disk: Disk, names: Names) -> bool:
     """Whether an earlier download left nothing, and none is at work; False also where nobody can tell."""
-    names = Names.of(dest)
     try:
         left = (names.part, names.journal, names.done, journal_file.unfinished(names.journal))
         return all(disk.status(path) is None for path in left)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from pathlib import Path
 
 from asyncdl.edge.disk import Disk, is_named, write_all
 from asyncdl.edge.opening import Names, create_beside_nothing, publish, still_ours
@@ -25,8 +24,8 @@ class SmallFile:
         mode: permissions of the file that it replaces; None for those of a new file.
     """
 
-    def __init__(self, dest: Path, *, if_exists: IfExists, mode: int | None, disk: Disk) -> None:
-        self._names, self._if_exists, self._mode, self._disk = Names.of(dest), if_exists, mode, disk
+    def __init__(self, names: Names, *, if_exists: IfExists, mode: int | None, disk: Disk) -> None:
+        self._names, self._if_exists, self._mode, self._disk = names, if_exists, mode, disk
         self._descriptor = -1
         self._doing = "create"
 
