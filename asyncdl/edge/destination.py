@@ -15,8 +15,9 @@ import aiofiles.os
 
 from asyncdl.edge import hashing, opening
 from asyncdl.edge.disk import Disk, Place
+from asyncdl.edge.errands import errand
 from asyncdl.edge.refusals import busy, exists, no_path, refuse_odd, storage_error
-from asyncdl.edge.threads import Worker, visit
+from asyncdl.edge.threads import Worker
 from asyncdl.errors import OptionsError, StorageError
 from asyncdl.model import DIGEST_SIZES, Checksum, IfExists
 from asyncdl.rules.checksums import COMBINABLE
@@ -55,7 +56,7 @@ async def look(dest: Path, if_exists: IfExists, disk: Disk, *, algorithm: str | 
         DestinationExistsError: the destination is there, and `if_exists` is "error".
         StorageError: it is no regular file, or its directory is missing or no directory.
     """
-    return await visit(partial(_look, dest, if_exists, disk, algorithm))
+    return await errand(partial(_look, dest, if_exists, disk, algorithm))
 
 
 def _look(dest: Path, if_exists: IfExists, disk: Disk, algorithm: str | None) -> Look:

@@ -17,6 +17,8 @@ from typing import TypeVar
 import anyio
 import anyio.to_thread
 
+from asyncdl.edge.errands import errand
+
 T = TypeVar("T")
 
 #: Seconds a cancelled task waits for the blocking call that is under way.
@@ -102,14 +104,6 @@ class Worker:
             self.close()
 
 
-async def visit(call: Callable[[], T]) -> T:
-    """The result of a blocking call that takes no time and leaves nothing open, in the loop's own pool.
-
-    Half of what anyio's costs; who is cancelled does not wait for it.
-    """
-    return await asyncio.get_running_loop().run_in_executor(None, call)
-
-
 class Errand:
     """One blocking call that owns all it uses, and gives it back itself.
 
@@ -122,7 +116,7 @@ class Errand:
 
     async def run(self, call: Callable[[], T]) -> T:
         """The result of `call`. A cancellation is raised after the call has ended, or after `GRACE` seconds."""
-        running = asyncio.get_running_loop().run_in_executor(None, call)
+        running = errand(call)
         try:
             return await asyncio.shield(running)
         except asyncio.CancelledError:
