@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeAlias
 
+from asyncdl.edge.waits import Scope
 from asyncdl.fetcher import Fetcher
-from asyncdl.job import Job
+from asyncdl.job import Job, Stoppable
 from asyncdl.rules.growth import Growth, Situation
 from asyncdl.rules.parts import Claim
 
@@ -44,8 +45,8 @@ class Crew:
         growth = Growth(self._first, clock.monotonic())
         while self._send(growth.wanted) and self._first < self._most:
             tick = _SLOW_TICK if growth.resting(clock.monotonic()) else _TICK
-            _, at_work = await asyncio.wait(job.fetchers, timeout=tick)
-            if not at_work:
+            await asyncio.wait(map(_end, job.fetchers), timeout=tick)
+            if all(fetcher.done() for fetcher in job.fetchers):
                 break
             scheduler = job.scheduler
             growth.look(
@@ -63,7 +64,11 @@ class Crew:
         job = self._job
         job.scheduler.most = wanted
         unclaimed = job.scheduler.planner.unclaimed if job.scheduler.planner else 0
-        job.fetchers[:] = [task for task in job.fetchers if not task.done()]
+        job.fetchers[:] = [fetcher for fetcher in job.fetchers if not fetcher.done()]
         for _ in range(min(wanted - len(job.fetchers), unclaimed)):
             self.begin(None)
         return unclaimed > 0
+
+
+def _end(fetcher: Stoppable) -> asyncio.Future[Any]:
+    return fetcher.ended if isinstance(fetcher, Scope) else fetcher

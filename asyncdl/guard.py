@@ -22,6 +22,13 @@ class Guard:
     def __init__(self) -> None:
         self.cause = None
 
+    def start(self, group: asyncio.TaskGroup, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run work in a task of the group."""
+        task = group.create_task(self(work))
+        # Cancelled before its first step, the task has not so much as looked at it.
+        task.add_done_callback(lambda _: work.close())
+        return task
+
     async def __call__(self, work: Coroutine[Any, Any, None]) -> None:
         try:
             await work

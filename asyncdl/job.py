@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias
 
 from asyncdl.edge.clock import Clock
 from asyncdl.edge.transport import Transport
+from asyncdl.edge.waits import Scope
 from asyncdl.gate import Gate
 from asyncdl.model import Checksum, Chunk, HeaderPairs, RemoteObject
 from asyncdl.options import Options, Retry, Timeouts
@@ -18,6 +20,21 @@ from asyncdl.scheduler import Scheduler
 
 #: Queue items that the writer takes to the disk in one go, as a share of `Options.queue_depth`; the queue has the rest.
 _WRITE_SHARE = 4
+
+
+#: What a fetcher runs in.
+Stoppable: TypeAlias = "asyncio.Task[Any] | Scope"
+
+
+class Intake(Protocol):
+    """Where the fetchers put what they bring: the queue, or what gathers an object that fits in one chunk."""
+
+    def full(self) -> bool:
+        """Whether `put` would wait."""
+        ...
+
+    async def put(self, item: Chunk, /) -> None: ...
+    def put_nowait(self, item: Chunk, /) -> None: ...
 
 
 @dataclass(slots=True)
@@ -37,13 +54,15 @@ class Job:
         declared_size: what the caller says the object's size is.
         deadline: on the monotonic clock, or None.
         on_remote: told once, with the claim it came for and the checksums promised, when the first response says what
-            the object is. Whatever it starts sets `begun`.
-        begun: the file is ready for the bytes of the object.
+            the object is. It, or what it starts, sets `begun`.
+        queue: on the way to the writer.
+        intake: the queue, unless `on_remote` decided otherwise.
+        begun: `intake` is ready for the bytes of the object.
         remote: what the object is, or None before that.
         gate: passed by every request.
         scheduler: who fetches what.
         sequential: one stream serves the whole object; no other fetcher runs.
-        fetchers: their tasks.
+        fetchers: what they run in.
     """
 
     options: Options
@@ -57,17 +76,18 @@ class Job:
     deadline: float | None
     on_remote: Callable[[RemoteObject, Claim, tuple[Checksum, ...]], object]
     queue: asyncio.Queue[Chunk | None] = field(init=False)
+    intake: Intake = field(init=False)
     budget: RetryBudget = field(init=False)
     gate: Gate = field(init=False)
     scheduler: Scheduler = field(init=False)
     begun: asyncio.Event = field(default_factory=asyncio.Event)
     remote: RemoteObject | None = None
     sequential: bool = False
-    fetchers: list[asyncio.Task[None]] = field(default_factory=list)
+    fetchers: list[Stoppable] = field(default_factory=list)
     counters: Counters = field(default_factory=Counters)
 
     def __post_init__(self) -> None:
-        self.queue = asyncio.Queue(self.options.queue_depth - self.write_batch)
+        self.intake = self.queue = asyncio.Queue(self.options.queue_depth - self.write_batch)
         self.budget = RetryBudget(self.retry.budget)
         connections = self.options.connections
         most = min(connections, self.transport.connection_limit or connections)
@@ -94,6 +114,6 @@ class Job:
         claim.start = claim.position = 0
         claim.stop = self.remote.size if self.remote else self.declared_size
         self.scheduler.only(claim)
-        for task in self.fetchers:
-            if task is not asyncio.current_task():
-                task.cancel()
+        for fetcher in self.fetchers:
+            if fetcher is not asyncio.current_task():
+                fetcher.cancel()

@@ -6,6 +6,7 @@ import base64
 import enum
 import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from math import isnan
 from pathlib import Path
@@ -218,6 +219,10 @@ class Headers:
     def all(self, name: str) -> list[str]:
         """Every value of `name`."""
         return list(self._values.get(name.lower(), ()))
+
+    def has_any(self, names: AbstractSet[str]) -> bool:
+        """Whether there is a value of one of these names, which are in lower case."""
+        return not self._values.keys().isdisjoint(names)
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         return ((name, value) for name, values in self._values.items() for value in values)

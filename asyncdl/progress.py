@@ -36,9 +36,14 @@ class Reporter:
         self._meter = Meter(self._began)
         self._complained = False
 
+    @property
+    def wanted(self) -> bool:
+        """Whether anybody listens."""
+        return self._callback is not None
+
     async def run(self) -> None:
         """Report until cancelled."""
-        while self._callback is not None:
+        while self.wanted:
             self.report(Phase.DOWNLOADING)
             await asyncio.sleep(INTERVAL)
 

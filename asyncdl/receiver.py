@@ -105,14 +105,14 @@ class Receiver:
                 raise watch.fault() from error
 
     async def _put(self, chunk: Chunk, keeper: PaceKeeper) -> None:
-        queue = self._job.queue
-        if queue.full():
+        intake = self._job.intake
+        if intake.full():
             keeper.park()
             try:
-                await queue.put(chunk)
+                await intake.put(chunk)
             except asyncio.CancelledError:
                 chunk.release()  # it is in no queue, and is asked for again
                 raise
             keeper.unpark()
         else:
-            queue.put_nowait(chunk)
+            intake.put_nowait(chunk)

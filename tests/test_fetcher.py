@@ -596,7 +596,7 @@ class TestVerdicts:
         transport.script(*[whole] * 4)
         job = make_job(transport, queue_depth=ROOMY)
         other = asyncio.create_task(asyncio.Event().wait())
-        job.fetchers += [other]  # type: ignore[list-item]
+        job.fetchers += [other]
 
         await Fetcher(job).run(Claim(1000, 2000))
         await asyncio.wait({other})

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import aiofiles.os
 
 from asyncdl.edge import hashing, opening
-from asyncdl.edge.disk import Disk
-from asyncdl.edge.refusals import exists, no_path, refuse_odd, storage_error
+from asyncdl.edge.disk import Disk, Place
+from asyncdl.edge.errands import errand
+from asyncdl.edge.refusals import busy, exists, no_path, refuse_odd, storage_error
 from asyncdl.edge.threads import Worker
-from asyncdl.errors import StorageError
+from asyncdl.errors import OptionsError, StorageError
 from asyncdl.model import DIGEST_SIZES, Checksum, IfExists
 from asyncdl.rules.checksums import COMBINABLE
 
@@ -21,35 +26,86 @@ from asyncdl.rules.checksums import COMBINABLE
 _BLOCK = 8 * 1024 * 1024
 
 
-async def existing_size(dest: Path, if_exists: IfExists, disk: Disk) -> int | None:
-    """Size of the file at `dest`, None if there is none; asked before the first byte goes over the network.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What was found.
+
+    Attributes:
+        size: of the file at the destination, in bytes; None where there is none.
+        mode: its permissions.
+        names: of the files of a download to it.
+        place: where it is, by any name of its directory.
+        clear: nothing of an earlier download is beside it, and its directory can be written to.
+    """
+
+    size: int | None = None
+    mode: int | None = None
+    names: opening.Names
+    place: Place
+    clear: bool
+
+
+async def look(dest: Path, if_exists: IfExists, disk: Disk, *, algorithm: str | None = None) -> Look:
+    """See what is there; asked before the first byte goes over the network.
+
+    Args:
+        algorithm: of the checksum that will be wanted.
 
     Raises:
-        DestinationExistsError: it is there, and `if_exists` is "error".
+        OptionsError: that checksum cannot be computed here.
+        DestinationExistsError: the destination is there, and `if_exists` is "error".
         StorageError: it is no regular file, or its directory is missing or no directory.
     """
+    return await errand(partial(_look, dest, if_exists, disk, algorithm))
+
+
+def _look(dest: Path, if_exists: IfExists, disk: Disk, algorithm: str | None) -> Look:
+    if algorithm is not None and not hashing.available(algorithm):
+        raise OptionsError(
+            f"{algorithm} cannot be computed here",
+            hint="install asyncdl[checksums], which brings awscrt",
+        )
     try:
         usable = b"\0" not in os.fsencode(dest)
     except UnicodeEncodeError:
         usable = False
     if not usable:
         raise no_path(dest)
+    folder = dest.parent
     try:
-        parent = await aiofiles.os.wrap(disk.stat)(dest.parent)
+        parent = disk.stat(folder)
     except OSError as error:
-        raise storage_error(error, "use the directory", dest.parent) from error
+        raise storage_error(error, "use the directory", folder) from error
     if not stat.S_ISDIR(parent.st_mode):
-        raise StorageError(f"{dest.parent} is not a directory", errno=errno.ENOTDIR)
+        raise StorageError(f"{folder} is not a directory", errno=errno.ENOTDIR)
     try:
-        status = await aiofiles.os.wrap(disk.status)(dest)
+        status = disk.status(dest)
     except OSError as error:
         raise storage_error(error, "use", dest) from error
+    place = (parent.st_dev, parent.st_ino, dest.name)
+    names = opening.Names.of(dest)
+    clear = opening.is_clear(disk, names) and disk.may_create(folder)
     if status is None:
-        return None
+        return Look(names=names, place=place, clear=clear)
     refuse_odd(dest, status.st_mode)
     if if_exists == "error":
         raise exists(dest, "it is there already")
-    return status.st_size
+    return Look(size=status.st_size, mode=status.st_mode & 0o777, names=names, place=place, clear=clear)
+
+
+@contextlib.contextmanager
+def taken(found: Look, disk: Disk) -> Iterator[None]:
+    """No other download of this process is let to the destination meanwhile: a lock shows only once there is a file.
+
+    Raises:
+        DestinationBusyError: one is at it.
+    """
+    if not opening.take(disk, found.place):
+        raise busy(found.names.part)
+    try:
+        yield
+    finally:
+        opening.let_go(disk, found.place)
 
 
 async def sum_of(dest: Path, algorithm: str, disk: Disk) -> Checksum:

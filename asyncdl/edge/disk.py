@@ -43,6 +43,10 @@ _FLAGS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os
 Reader: TypeAlias = Callable[[int, int], bytes]
 
 
+#: A file, by its device and number; or the place of one that is to be made, by those of its directory, and its name.
+Place: TypeAlias = tuple[int, int] | tuple[int, int, str]
+
+
 class Disk(Protocol):
     """Files by path and by descriptor. Whatever the system refuses is raised as OSError."""
 
@@ -52,8 +56,8 @@ class Disk(Protocol):
         ...
 
     @property
-    def holders(self) -> set[tuple[int, int]]:
-        """Device and number of the files that downloads of this process hold, whatever locks are worth here."""
+    def holders(self) -> set[Place]:
+        """What downloads of this process hold, whatever locks are worth here."""
         ...
 
     def status(self, path: Path) -> os.stat_result | None:
@@ -68,6 +72,10 @@ class Disk(Protocol):
 
     def generation(self, descriptor: int) -> int | None:
         """What tells the file from an earlier one that had its number; None where the file system does not say."""
+        ...
+
+    def may_create(self, directory: Path) -> bool:
+        """Whether a file can probably be made in the directory; what the system says then counts."""
         ...
 
     def create(self, path: Path, mode: int) -> int:
@@ -135,7 +143,7 @@ class OsDisk:
     """The system's own files."""
 
     #: One for the process, as the file system is.
-    holders: set[tuple[int, int]] = set()  # noqa: RUF012
+    holders: set[Place] = set()  # noqa: RUF012
 
     def __init__(self) -> None:
         # Where there are no positional calls, seek and write have to be one step.
@@ -165,6 +173,9 @@ class OsDisk:
         except OSError:
             return None
         return int.from_bytes(found[:4], sys.byteorder)  # the kernel writes an int, whatever the request's number says
+
+    def may_create(self, directory: Path) -> bool:
+        return os.access(directory, os.W_OK | os.X_OK)
 
     def create(self, path: Path, mode: int) -> int:
         return os.open(path, _FLAGS | os.O_RDWR | os.O_CREAT | os.O_EXCL, mode)

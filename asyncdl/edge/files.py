@@ -20,7 +20,7 @@ from typing import TypeAlias, TypeVar
 from asyncdl.edge import journal_file
 from asyncdl.edge.disk import Disk, OsDisk, Reader, is_named, write_all
 from asyncdl.edge.journal_file import JournalFile
-from asyncdl.edge.opening import Names, Opened, UnsureError, clear, create_part, let_go, open_part
+from asyncdl.edge.opening import Names, Opened, UnsureError, clear, create_part, let_go, open_part, publish, still_ours
 from asyncdl.edge.refusals import busy, exists, refuse_odd, storage_error, too_large
 from asyncdl.edge.threads import Worker
 from asyncdl.errors import StorageError
@@ -256,21 +256,13 @@ class PartFile:
             refuse_odd(names.dest, status.st_mode)
             if self._if_exists != "replace":
                 raise exists(names.dest, "it appeared while the download ran")
-        if not is_named(disk, self._descriptor, names.part):
-            raise busy(names.part)
+        ours = still_ours(disk, names, self._descriptor)
         if self._journal.begun:
             self._journal.check_owner()
-        ours = disk.fstat(self._descriptor)
         self._worth_keeping = True
         if not disk.renames_open_files:
             self._let_go()
-        # Under a name that no other download takes for its own, it stays what it was when it was looked at.
-        disk.replace(names.part, names.done)
-        there = disk.status(names.done)
-        if there is None or not os.path.samestat(ours, there):
-            raise busy(names.part)
-        disk.replace(names.done, names.dest)
-        disk.sync_directory(names.dest.parent)
+        publish(disk, names, ours)
         # The file is complete, and its name durable: what is left is only litter, which the next look sweeps.
         with contextlib.suppress(OSError):
             self._journal.remove()

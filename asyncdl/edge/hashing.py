@@ -12,12 +12,12 @@ from __future__ import annotations
 import hashlib
 import importlib
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any, Protocol
 
 from asyncdl.errors import OptionsError
-from asyncdl.model import DIGEST_SIZES
+from asyncdl.model import DIGEST_SIZES, Checksum
 from asyncdl.rules import checksums
 from asyncdl.rules.checksums import COMBINABLE
 
@@ -56,6 +56,23 @@ def new_hash(algorithm: str) -> Hash:
         raise ValueError(f"{algorithm} is no hash")
     # A system under FIPS rules refuses md5 and sha1 unless told that nothing is protected by them.
     return hashlib.new(algorithm, usedforsecurity=False)
+
+
+def checksum(algorithm: str, blocks: Iterable[bytes | memoryview]) -> Checksum:
+    """What the blocks, one behind the other, add up to.
+
+    Raises:
+        OptionsError: the library for it is not installed.
+    """
+    if algorithm not in COMBINABLE:
+        hashed = new_hash(algorithm)
+        for block in blocks:
+            hashed.update(block)
+        return Checksum(algorithm, hashed.digest())
+    value = 0
+    for block in blocks:
+        value = crc(algorithm, block, value)
+    return Checksum(algorithm, value.to_bytes(DIGEST_SIZES[algorithm], "big"))
 
 
 def crc(algorithm: str, data: bytes | memoryview, value: int = 0) -> int:

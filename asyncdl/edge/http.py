@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import TypeAlias
 
@@ -59,8 +59,6 @@ class AiohttpTransport:
 
     def __init__(self, options: Options, timeouts: Timeouts, session: aiohttp.ClientSession | None = None) -> None:
         self._options, self._timeouts = options, timeouts
-        self._sent = aiohttp.TraceConfig()
-        self._sent.on_request_headers_sent.append(self._start_response_timeout)
         self._proxy = check_proxy(options.proxy) if options.proxy else None
         self._given = session
         self._pool = BufferPool(options.chunk_size, options.connections)
@@ -78,6 +76,8 @@ class AiohttpTransport:
         return Connector(self._timeouts.connect, public_only=public_only, protocols=protocols)
 
     def _open_session(self, connector: aiohttp.BaseConnector | None, *, owned: bool) -> aiohttp.ClientSession:
+        sent = aiohttp.TraceConfig()
+        sent.on_request_headers_sent.append(self._start_response_timeout)
         return aiohttp.ClientSession(
             connector=connector,
             connector_owner=owned,
@@ -86,7 +86,7 @@ class AiohttpTransport:
             cookie_jar=aiohttp.DummyCookieJar(),
             response_class=RawResponse,
             trust_env=False,
-            trace_configs=[self._sent],
+            trace_configs=[sent],
         )
 
     async def _start_response_timeout(self, _session: object, trace: SimpleNamespace, _params: object) -> None:
@@ -138,11 +138,12 @@ class AiohttpTransport:
         values = [value for _, value in (*url.headers, *headers, *basic)]
         while True:
             # Once left, an origin is not come back to: who controls a redirect must not choose where headers go.
-            stayed = stayed and origin_of(target) == first
+            origin = origin_of(target)
+            stayed = stayed and origin == first
             given = (url.headers, headers if first == home else (), basic) if stayed else ()
             proxy = self._proxy or self._proxy_of_environment(target)
             fenced = public and not self._options.allow_private_redirects
-            if fenced and not _may_be_public(target):
+            if fenced and not _may_be_public(origin.host):
                 raise leads_inside()
             session = self._session(stranger=not stayed or first != home, fenced=fenced and proxy is None)
             fields = merge_fields(*given, own)
@@ -151,12 +152,12 @@ class AiohttpTransport:
             ):
                 raise OptionsError("both the session and the headers (or the URL) say who asks: give one of them")
             raw = await self._request(session, target, fields, proxy)
-            # Where a proxy or a session of the caller's connects, nobody here knows the address.
-            peer = None if proxy or self._given else getattr(raw, "peer", None)
-            public = public or (_may_be_public(target) if peer is None else addresses.is_public(peer))
             location = raw.headers.get("Location")
             if raw.status not in _REDIRECTS or location is None:
                 return raw, trail, values
+            # Where a proxy or a session of the caller's connects, nobody here knows the address.
+            peer = None if proxy or self._given else getattr(raw, "peer", None)
+            public = public or (_may_be_public(origin.host) if peer is None else addresses.is_public(peer))
             raw.close()
             if len(trail) == self._options.max_redirects:
                 raise ResponseMismatchError(f"more than {self._options.max_redirects} redirects")
@@ -247,9 +248,8 @@ class AiohttpTransport:
         return self._ssl
 
 
-def _may_be_public(url: str) -> bool:
+def _may_be_public(host: str) -> bool:
     """Whether the host, by its spelling alone, may be one of the public Internet."""
-    host = origin_of(url).host
     if addresses.literal_address(host) is not None:
         return addresses.is_public(host)
     return not addresses.names_this_host(host)
@@ -311,15 +311,13 @@ class _AiohttpResponse:
     secrets: tuple[str, ...]
     _pool: BufferPool
     _patience: float
-    _pooled: PooledBody | None = None
+    _pooled: PooledBody | None = field(default=None, init=False)
+    status: int = field(init=False)
+    headers: Headers = field(init=False)
 
-    @property
-    def status(self) -> int:
-        return self._raw.status
-
-    @property
-    def headers(self) -> Headers:
-        return Headers(self._raw.headers.items())
+    def __post_init__(self) -> None:
+        self.status = self._raw.status
+        self.headers = Headers(self._raw.headers.items())
 
     def body(self, start: int, stop: int | None) -> Body:
         if stop is not None:

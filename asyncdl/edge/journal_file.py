@@ -67,7 +67,7 @@ class JournalFile:
 
     def __init__(self, disk: Disk, path: Path, owner: str) -> None:
         self._disk, self._path, self._owner = disk, path, owner
-        self._new = path.with_name(path.name + ".new")
+        self._new = unfinished(path)
         self._encoder = Encoder()
         self._descriptor = -1
         self._length = self._ranges = self._long = self._many = 0
@@ -189,6 +189,11 @@ class JournalFile:
         self.close()
         if ours:
             self._disk.unlink(self._path)
+
+
+def unfinished(path: Path) -> Path:
+    """The name of a journal that is to replace the one at `path`."""
+    return path.with_name(path.name + ".new")
 
 
 def forget(disk: Disk, path: Path) -> None:

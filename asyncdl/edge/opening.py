@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from asyncdl.edge import journal_file
-from asyncdl.edge.disk import Disk, is_named
+from asyncdl.edge.disk import Disk, Place, is_named
 from asyncdl.edge.refusals import busy
 from asyncdl.errors import JournalError, StorageError
 from asyncdl.rules.identity import Match, same_file
@@ -129,6 +129,25 @@ def create_part(disk: Disk, names: Names, mode: int) -> Opened | None:
     return None
 
 
+def create_beside_nothing(disk: Disk, names: Names, mode: int) -> int:
+    """A descriptor of a new, empty, locked `.part`, where a moment ago there was nothing.
+
+    A journal that came meanwhile is of a download that has gone, and speaks of the file that is the destination now:
+    none with its number can be made here.
+
+    Raises:
+        DestinationBusyError: somebody else was faster.
+    """
+    try:
+        descriptor = disk.create(names.part, mode)
+    except FileExistsError:
+        raise busy(names.part) from None
+    if disk.lock(descriptor) is False:  # taken for one left behind, and about to be removed
+        disk.close(descriptor)
+        raise busy(names.part)
+    return descriptor
+
+
 def _take(disk: Disk, names: Names, descriptor: int, *, resume: bool, alone: bool) -> Opened | None:
     """Go on with the open file, or clear it away; None where it is gone, and the descriptor is for the caller."""
     if not _is_free(disk, descriptor, names.part, alone=alone):
@@ -212,17 +231,58 @@ def _hold(disk: Disk, descriptor: int) -> tuple[int, int] | None:
     """Tell this process's other downloads that the file is held; None if one of them holds it."""
     status = disk.fstat(descriptor)
     held = (status.st_dev, status.st_ino)
+    return held if take(disk, held) else None
+
+
+def take(disk: Disk, held: Place) -> bool:
+    """Hold a file, or a place for one, until `let_go`; False if another download of this process does."""
     with _holding:
         if held in disk.holders:
-            return None
+            return False
         disk.holders.add(held)
-    return held
+    return True
 
 
-def let_go(disk: Disk, held: tuple[int, int]) -> None:
-    """The file is no longer held."""
+def let_go(disk: Disk, held: Place) -> None:
+    """It is no longer held."""
     with _holding:
         disk.holders.discard(held)
+
+
+def still_ours(disk: Disk, names: Names, descriptor: int) -> os.stat_result:
+    """The status of the open `.part`.
+
+    Raises:
+        DestinationBusyError: its name is another file's.
+    """
+    ours, named = disk.fstat(descriptor), disk.status(names.part)
+    if named is None or not os.path.samestat(ours, named):
+        raise busy(names.part)
+    return ours
+
+
+def publish(disk: Disk, names: Names, ours: os.stat_result) -> None:
+    """Rename a complete `.part`, of which `ours` is the status, over the destination, and make that durable.
+
+    Raises:
+        DestinationBusyError: another download took the `.part` name at this very moment.
+    """
+    # Under a name that no other download takes for its own, it stays what it was when it was looked at.
+    disk.replace(names.part, names.done)
+    there = disk.status(names.done)
+    if there is None or not os.path.samestat(ours, there):
+        raise busy(names.part)
+    disk.replace(names.done, names.dest)
+    disk.sync_directory(names.dest.parent)
+
+
+def is_clear(disk: Disk, names: Names) -> bool:
+    """Whether an earlier download left nothing, and none is at work; False also where nobody can tell."""
+    try:
+        left = (names.part, names.journal, names.done, journal_file.unfinished(names.journal))
+        return all(disk.status(path) is None for path in left)
+    except OSError:
+        return False
 
 
 def sweep(disk: Disk, dest: Path) -> None:

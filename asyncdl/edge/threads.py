@@ -17,6 +17,8 @@ from typing import TypeVar
 import anyio
 import anyio.to_thread
 
+from asyncdl.edge.errands import errand
+
 T = TypeVar("T")
 
 #: Seconds a cancelled task waits for the blocking call that is under way.
@@ -100,6 +102,27 @@ class Worker:
                 await self.run(self.close)
         finally:
             self.close()
+
+
+class Errand:
+    """One blocking call that owns all it uses, and gives it back itself.
+
+    Attributes:
+        called_off: whoever waited for it was cancelled: what is not final yet should not become so.
+    """
+
+    def __init__(self) -> None:
+        self.called_off = False
+
+    async def run(self, call: Callable[[], T]) -> T:
+        """The result of `call`. A cancellation is raised after the call has ended, or after `GRACE` seconds."""
+        running = errand(call)
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            self.called_off = True
+            await _outwait(running)
+            raise
 
 
 async def _outwait(running: asyncio.Future[T]) -> None:

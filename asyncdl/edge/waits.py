@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
+from typing import Any
 
 #: Seconds by which a timer may be late before the loop counts as blocked, and the longest second chance after that.
 _LATE = 0.1
@@ -37,6 +39,40 @@ class Bound:
             self.set(min(late, _SECOND_CHANCE))
         else:
             self.timeout.reschedule(self._loop.time())
+
+
+class Scope:
+    """Work in a task that others may end while the task goes on.
+
+    Attributes:
+        ended: done when the work is.
+    """
+
+    def __init__(self) -> None:
+        self._timeout = asyncio.timeout(None)
+        self._task: asyncio.Task[Any] | None = None
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def done(self) -> bool:
+        return self.ended.done()
+
+    async def run(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do the work in this task, until it ends or is ended; once."""
+        self._task = asyncio.current_task()
+        try:
+            async with self._timeout:
+                await work
+        except TimeoutError:
+            if not self._timeout.expired():
+                raise
+        finally:
+            self._task = None
+            self.ended.set_result(None)
+
+    def cancel(self) -> None:
+        """End the work, if it is running and does not itself ask for it."""
+        if self._task not in {None, asyncio.current_task()} and not self._timeout.expired():
+            self._timeout.reschedule(asyncio.get_running_loop().time())
 
 
 def is_cancelled() -> bool:

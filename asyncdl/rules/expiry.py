@@ -61,6 +61,8 @@ def expires_at(url: str) -> float | None:
     and the `DateLessThan` of a CloudFront `Policy`. Where several are present the earliest holds. The lifetime of a
     session token inside the URL is nowhere to be read, so a URL may die before this.
     """
+    if "?" not in url:
+        return None
     values = _query(url)
     oss_is_lifetime = "x-oss-date" in values
     found = (

@@ -23,6 +23,19 @@ _FIELD_NAMES: Final = {"sha-512": "sha512", "sha-256": "sha256", "sha": "sha1", 
 #: Names in Digest whose values are in base64 (IANA "HTTP Digest Algorithm Values"), in lower case.
 _DIGEST_NAMES: Final = _FIELD_NAMES | {"id-sha-512": "sha512", "id-sha-256": "sha256"}
 
+#: Every field that is read here.
+_SOURCES: Final = frozenset(
+    {
+        *(f"x-amz-checksum-{algorithm}" for algorithm in DIGEST_SIZES),
+        "x-goog-hash",
+        "x-ms-blob-content-md5",
+        "content-md5",
+        "repr-digest",
+        "content-digest",
+        "digest",
+    }
+)
+
 #: A dictionary (RFC 9651 section 3.2) of plain values. Inner lists and display strings are not read: no digest is one.
 _STRING: Final = r'"(?:[^"\\]|\\["\\])*"'
 _BYTES: Final = r":[A-Za-z0-9+/=]*:"
@@ -43,6 +56,8 @@ def promised(headers: Headers, *, whole: bool) -> tuple[Checksum, ...]:
         headers: of the response.
         whole: whether the body of the response is the whole object: a 200, or a 206 with all of its bytes.
     """
+    if not headers.has_any(_SOURCES):
+        return ()
     values: dict[str, set[Checksum]] = defaultdict(set)
     sources = chain(
         _amazon(headers) if whole else (),

@@ -35,6 +35,7 @@ class Fetch:
     Attributes:
         flush: bytes after which the writer claims.
         piece: bytes that come at a time.
+        chunk: most bytes of a chunk, so that what is no larger is gathered in memory; None for those of a piece.
         breaks: number, from 0, of the piece before which the connection breaks, once; None for none.
         beats: whether it shows that it lives as often as it can.
         long_journal: bytes of a journal that is written anew, shorter; None for as many as ever.
@@ -47,6 +48,7 @@ class Fetch:
     connections: int = 3
     part_size: int = 8 * KIB
     piece: int = 4 * KIB
+    chunk: int | None = None
     flush: int = 8 * KIB
     queue_depth: int = 4
     preallocate: bool = True
@@ -63,7 +65,7 @@ class Fetch:
             connections=self.connections,
             part_size=self.part_size,
             parallel_threshold=0,
-            chunk_size=self.piece,
+            chunk_size=self.chunk or self.piece,
             queue_depth=self.queue_depth,
             preallocate=self.preallocate,
             resume=self.resume,
@@ -132,7 +134,7 @@ def record(
         stack.enter_context(small_windows(fetch.flush, first_owner=first_owner))
         stack.enter_context(turns.taken())
         if fetch.beats:
-            stack.enter_context(mock.patch("asyncdl.engine.BEAT", 0.0))
+            stack.enter_context(mock.patch("asyncdl.large.BEAT", 0.0))
         if fetch.long_journal is not None:
             stack.enter_context(mock.patch.object(journal_file, "_LONG", fetch.long_journal))
         task = runner.create_task(download(disk, fetch, transport))

@@ -138,6 +138,18 @@ def _one(name: str, fetch: Fetch, *, runs: int = 1, **changes: object) -> Scenar
     return Scenario(name=name, runs=(fetch,) * runs, then=(wider, narrower), **changes)  # type: ignore[arg-type]
 
 
+def _small(name: str, fetch: Fetch, **changes: object) -> Scenario:
+    """One object that is gathered in memory; after the crash it is again, or goes through a partial file."""
+    fetch = replace(fetch, part_size=65_536, chunk=65_536)
+    calm = replace(fetch, breaks=None)
+    return Scenario(
+        name=name,
+        runs=(fetch,),
+        then=(calm, replace(calm, part_size=16_384, chunk=None)),
+        **changes,  # type: ignore[arg-type]
+    )
+
+
 _FIRST = Fetch(object=FIRST)
 _NAMELESS = Fetch(object=NAMELESS)
 _REPLACING = Fetch(object=FIRST, if_exists="replace")
@@ -149,7 +161,14 @@ SCENARIOS = {
         _one("fresh", replace(_FIRST, flush=16_384, queue_depth=8)),
         _one("fresh, no reservation", replace(_FIRST, preallocate=False)),
         _one("fresh, size given", replace(_FIRST, size=len(FIRST.data))),
-        _one("empty object", Fetch(object=EMPTY), share=0.1),
+        _one("empty object", Fetch(object=EMPTY), share=0.007),
+        _small("small", _FIRST, share=0.22),
+        _small("small, size given", replace(_FIRST, size=len(FIRST.data)), share=0.22),
+        _small("small, replacing", _REPLACING, old=OLD, share=0.43),
+        _small("small, broken connection", replace(_FIRST, breaks=6), share=0.22),
+        _small("small, without ranges", Fetch(object=STREAM, breaks=7), share=0.22),
+        _small("small, no locks", _FIRST, locks=False, share=0.22),
+        _small("small, sha256", replace(_FIRST, checksum=SHA256), share=0.22),
         _one("resumed", _FIRST, runs=2),
         _one("resumed twice", replace(_FIRST, flush=4096), runs=3),
         _one("resumed after a cancellation", _FIRST, runs=2, ends=("cancelled",)),

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from asyncdl.edge.disk import Place
 from tests.crash.inodes import Inode, Numbers, refusal, status_of_folder
 from tests.crash.trace import (
     NOTHING,
@@ -57,7 +58,7 @@ class SimDisk:
         self.dies_at: int | None = None
         self.syncs = 0
         self._lock = threading.RLock()
-        self._holders: set[tuple[int, int]] = set()
+        self._holders: set[Place] = set()
         self._open: dict[int, Inode] = {}
         self._read_only: set[int] = set()
         self._next_descriptor = 3
@@ -91,7 +92,7 @@ class SimDisk:
         return True
 
     @property
-    def holders(self) -> set[tuple[int, int]]:
+    def holders(self) -> set[Place]:
         return self._holders
 
     def status(self, path: Path) -> os.stat_result | None:
@@ -115,6 +116,9 @@ class SimDisk:
         """The worst of all file systems: it does not say."""
         self._file(descriptor)
         return None
+
+    def may_create(self, directory: Path) -> bool:
+        return True
 
     def create(self, path: Path, mode: int) -> int:
         self._step()

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from asyncdl.edge import files
-from asyncdl.edge.destination import existing_size as existing_size_on
+from asyncdl.edge.destination import look
 from asyncdl.edge.disk import OsDisk
 from asyncdl.edge.files import PartFile
 from asyncdl.errors import DestinationExistsError, StorageError
@@ -25,7 +25,7 @@ from tests.support.partfiles import part_of, written
 
 async def existing_size(dest: Path, if_exists: IfExists) -> int | None:
     """On the real disk."""
-    return await existing_size_on(dest, if_exists, OsDisk())
+    return (await look(dest, if_exists, OsDisk())).size
 
 
 @pytest.fixture

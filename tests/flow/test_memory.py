@@ -54,7 +54,7 @@ async def test_slow_disk_costs_no_memory(tmp_path: Path, monkeypatch: pytest.Mon
         queue_depth=8,
     )
     sink = Discard(pause=0.005)
-    monkeypatch.setattr("asyncdl.engine.PartFile.create", _creating(sink))
+    monkeypatch.setattr("asyncdl.large.PartFile.create", _creating(sink))
     async with origin_process(size=192 * MIB) as origin:
         # What is imported at the first download of a process is not the download's.
         await asyncdl.download(origin.url, tmp_path / "first", size=192 * MIB, options=options)

@@ -19,6 +19,8 @@ from tests.support.flow import PART
 from tests.support.secrets import ELSEWHERE, HEADERS, PROXYS, TOKEN, Ears, Scene
 
 SIZE = 6 * PART + 999
+#: Of an object that is not gathered in memory: what comes of it is in a partial file.
+LARGE = 2 << 20
 ROOT = Path(__file__).parents[2]
 WITHIN = 40.0
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="terminals and process lists as POSIX has them")
@@ -187,6 +189,7 @@ async def test_temporary_files(scene: Scene, tmp_path: Path, monkeypatch: pytest
     for name in ("TMPDIR", "HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME"):
         (tmp_path / name).mkdir()
         monkeypatch.setenv(name, str(tmp_path / name))
+    scene.origin.add("/object", LARGE)
     scene.origin.script(Fault(request=range(1, 99), drop_after=0))
     await command(scene.sign(), "-d", str(scene.dest.parent), "-x", "1", "--part-size", "64K")
 
