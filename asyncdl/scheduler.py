@@ -171,8 +171,13 @@ class Scheduler:
             return None
         if not planner.measured or not self._usual:
             return planner.claim()
-        at_work = len(self._open) + 1
-        size = measured_part_size(planner.rest, connections=at_work, rate=self._usual, latency=self._latency or 0.0)
+        size = measured_part_size(
+            planner.rest,
+            sum(claim.stop - claim.position for claim in self._open.values() if claim.stop is not None),
+            connections=len(self._open) + 1,
+            rate=self._usual,
+            latency=self._latency or 0.0,
+        )
         return planner.claim(size)
 
     def _take_over(self) -> Claim | None:

@@ -26,11 +26,12 @@ PART_SECONDS = 4.0
 #: for this may parts be larger than the largest default, up to what 100 ms ask for at 50 MB/s.
 LATENCIES_PER_PART = 50
 LARGEST_MEASURED_PART = 256 * MIB
-#: Near the end all connections are to stop together: what is left is divided so finely, but into nothing that lasts
-#: less than 0.1 s, or than four waits for a first byte, or is less than a request is worth.
-SHARES_PER_CONNECTION = 2
-LAST_PART_SECONDS = 0.1
-LAST_PART_LATENCIES = 4
+#: Near the end all connections are to stop together. What each still has to bring is cut smaller and smaller, so that
+#: what was misjudged can be evened out, but not below what lasts 0.3 s or twenty waits for a first byte, for each cut
+#: costs one; and into nothing that is less than a request is worth.
+SHARE_AT_A_TIME = 2 / 3
+LAST_PART_SECONDS = 0.3
+LAST_PART_LATENCIES = 20
 SMALLEST_LAST_PART = 1 * MIB
 
 
@@ -48,20 +49,21 @@ def choose_part_size(size: int, *, connections: int, wanted: int | None = None, 
     return -(-size // (most_parts * PART_SIZE_STEP)) * PART_SIZE_STEP
 
 
-def measured_part_size(rest: int, *, connections: int, rate: float, latency: float) -> int:
+def measured_part_size(rest: int, owed: int, *, connections: int, rate: float, latency: float) -> int:
     """Bytes of the next part when `rest` bytes are unclaimed, by what has been measured; a multiple of 4096.
 
     Args:
+        owed: bytes that are claimed and have not come.
         connections: that are at work, the next part's included.
         rate: bytes per second of one connection; more than 0.
         latency: seconds from a request to its first byte.
     """
     lasting = min(max(rate * PART_SECONDS, SMALLEST_DEFAULT_PART), LARGEST_DEFAULT_PART)
     lasting = max(lasting, min(rate * latency * LATENCIES_PER_PART, LARGEST_MEASURED_PART))
-    last = max(SMALLEST_LAST_PART, rate * max(LAST_PART_SECONDS, latency * LAST_PART_LATENCIES))
-    share = max(rest // (connections * SHARES_PER_CONNECTION), int(min(last, LARGEST_MEASURED_PART)))
-    size = min(int(lasting), share)
-    return -(-size // PART_SIZE_STEP) * PART_SIZE_STEP
+    share = (rest + owed) / connections
+    least = rate * max(LAST_PART_SECONDS, latency * LAST_PART_LATENCIES)
+    size = min(lasting, max(share * SHARE_AT_A_TIME, min(share, least)))
+    return -(-max(int(size), SMALLEST_LAST_PART) // PART_SIZE_STEP) * PART_SIZE_STEP
 
 
 @dataclass(slots=True)
