@@ -1,0 +1,168 @@
+"""Goals as arithmetic on samples: one ratio per round, then the median against a bound. Nothing here measures."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from benchmarks.measure import Sample
+
+#: Samples by row, in the order of the rounds; every row of a scenario has as many.
+Rows = Mapping[str, Sequence[Sample]]
+#: Rows by scenario.
+Found = Mapping[str, Rows]
+
+GIB = 1 << 30
+
+
+class NotMeasuredError(Exception):
+    """A goal cannot be judged: the message names the row that is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ratios:
+    """One number per round, and what it was compared with."""
+
+    values: Sequence[float]
+    against: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Goal:
+    """What a scenario has to show.
+
+    Attributes:
+        words: what the number is.
+        bound: of the median.
+        sense: whether the number has to be at least or at most the bound.
+        ratios: the numbers; raises NotMeasuredError.
+        unit: of the number, where it is not a ratio.
+        full_only: whether it says nothing in quick mode.
+    """
+
+    words: str
+    bound: float
+    sense: Literal["at least", "at most"]
+    ratios: Callable[[Found], Ratios]
+    unit: str = ""
+    full_only: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """A goal, and what came of it. `met` is None where it could not be judged; `why` says why not."""
+
+    scenario: str
+    words: str
+    bound: float
+    sense: str
+    unit: str = ""
+    against: str = ""
+    median: float | None = None
+    least: float | None = None
+    most: float | None = None
+    met: bool | None = None
+    why: str = ""
+
+
+def judge(scenario: str, goal: Goal, found: Found) -> Verdict:
+    """What the samples say about a goal."""
+    fixed = {"scenario": scenario, "words": goal.words, "bound": goal.bound, "sense": goal.sense, "unit": goal.unit}
+    try:
+        ratios = goal.ratios(found)
+    except NotMeasuredError as error:
+        return Verdict(**fixed, why=str(error))  # type: ignore[arg-type]  # of several types, each where it belongs
+    median = statistics.median(ratios.values)
+    met = median >= goal.bound if goal.sense == "at least" else median <= goal.bound
+    return Verdict(
+        **fixed,  # type: ignore[arg-type]  # as above
+        against=ratios.against,
+        median=median,
+        least=min(ratios.values),
+        most=max(ratios.values),
+        met=met,
+    )
+
+
+def row(found: Found, scenario: str, name: str) -> Sequence[Sample]:
+    """The samples of one row.
+
+    Raises:
+        NotMeasuredError: there are none.
+    """
+    samples = found.get(scenario, {}).get(name)
+    if not samples:
+        raise NotMeasuredError(f"no row {name!r} in {scenario}")
+    return samples
+
+
+def fastest(found: Found, scenario: str, names: Sequence[str]) -> str:
+    """The name with the smallest median of wall times among those that were measured.
+
+    Raises:
+        NotMeasuredError: none was.
+    """
+    there = [name for name in names if found.get(scenario, {}).get(name)]
+    if not there:
+        raise NotMeasuredError(f"none of {', '.join(names)} in {scenario}")
+    return min(there, key=lambda name: statistics.median(one.wall for one in found[scenario][name]))
+
+
+def speed(found: Found, scenario: str, name: str, others: Sequence[str]) -> Ratios:
+    """Throughput of a row over that of the fastest of others, whichever that is by its median."""
+    against = fastest(found, scenario, others)
+    pairs = zip(row(found, scenario, name), row(found, scenario, against), strict=True)
+    return Ratios([other.wall / ours.wall for ours, other in pairs], against)
+
+
+def time(found: Found, scenario: str, name: str, other: str) -> Ratios:
+    """Wall time of a row over that of another."""
+    pairs = zip(row(found, scenario, name), row(found, scenario, other), strict=True)
+    return Ratios([ours.wall / theirs.wall for ours, theirs in pairs], other)
+
+
+def cpu(found: Found, scenario: str, name: str, other: str) -> Ratios:
+    """CPU seconds per byte of a row over those of another."""
+    pairs = zip(row(found, scenario, name), row(found, scenario, other), strict=True)
+    return Ratios([(ours.cpu / ours.size) / (theirs.cpu / theirs.size) for ours, theirs in pairs], other)
+
+
+def peak(found: Found, scenario: str, names: Sequence[str]) -> Ratios:
+    """The largest peak of several rows, in MiB."""
+    all_rows = [row(found, scenario, name) for name in names]
+    return Ratios([max(one.peak for one in samples) / (1 << 20) for samples in zip(*all_rows, strict=True)])
+
+
+def fact(found: Found, scenario: str, name: str, of: str, *, divisor: float = 1.0) -> Ratios:
+    """A fact of a row, as a number.
+
+    Raises:
+        NotMeasuredError: it was not told.
+    """
+    samples = row(found, scenario, name)
+    if any(of not in one.facts for one in samples):
+        raise NotMeasuredError(f"{name!r} does not say {of}")
+    return Ratios([one.facts[of] / divisor for one in samples])
+
+
+def capped_share(found: Found, scenario: str, name: str, *, cap: float, free: str) -> Ratios:
+    """Throughput of a row over the smaller of a cap, in bytes per second, and the throughput of a row without one."""
+    pairs = zip(row(found, scenario, name), row(found, scenario, free), strict=True)
+    return Ratios(
+        [ours.size / ours.wall / min(cap, theirs.size / theirs.wall) for ours, theirs in pairs],
+        f"min({cap / 1e6:.0f} MB/s, {free})",
+    )
+
+
+def pipeline_share(found: Found, scenario: str, name: str, *, plain: str, latency: float, connections: int) -> Ratios:
+    """The time of an ideal pipeline over the time of a row in which every response begins `latency` seconds late.
+
+    The ideal: the time of the same run without latency, and two first latencies that nobody can avoid. Nothing is known
+    before the first response, which costs everybody one; only then can the other connections ask, which costs each of
+    them one more, and so `(n - 1) / n` of the whole. Every later request would be sent before the body before it ends.
+    """
+    unavoidable = latency * (1 + (connections - 1) / connections)
+    pairs = zip(row(found, scenario, name), row(found, scenario, plain), strict=True)
+    return Ratios([(theirs.wall + unavoidable) / ours.wall for ours, theirs in pairs], f"{plain} + latencies")
