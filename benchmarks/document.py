@@ -36,16 +36,16 @@ def assemble(results: dict[str, Results], *, mode: str) -> dict[str, Any]:
             }
             for name, one in results.items()
         },
-        "verdicts": [asdict(verdict) for verdict in verdicts(found, list(results))],
+        "verdicts": [asdict(verdict) for verdict in verdicts(found, quick=mode == "quick")],
     }
 
 
-def verdicts(found: Found, ran: list[str]) -> list[Verdict]:
+def verdicts(found: Found, *, quick: bool) -> list[Verdict]:
     """Of every goal whose scenario, or one that it reads, was run."""
     return [
-        judge(scenario.id, goal, found)
+        judge(scenario.id, goal, found, quick=quick)
         for scenario in SCENARIOS
-        if scenario.id in ran or any(name in ran for name in scenario.needs)
+        if scenario.id in found or any(name in found for name in scenario.needs)
         for goal in scenario.goals
     ]
 

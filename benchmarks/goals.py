@@ -67,10 +67,12 @@ class Verdict:
     why: str = ""
 
 
-def judge(scenario: str, goal: Goal, found: Found) -> Verdict:
-    """What the samples say about a goal."""
+def judge(scenario: str, goal: Goal, found: Found, *, quick: bool = False) -> Verdict:
+    """What the samples of a run say about a goal."""
     fixed = {"scenario": scenario, "words": goal.words, "bound": goal.bound, "sense": goal.sense, "unit": goal.unit}
     try:
+        if quick and goal.full_only:
+            raise NotMeasuredError("says nothing at the sizes of a quick run")
         ratios = goal.ratios(found)
     except NotMeasuredError as error:
         return Verdict(**fixed, why=str(error))  # type: ignore[arg-type]  # of several types, each where it belongs
@@ -133,6 +135,41 @@ def peak(found: Found, scenario: str, names: Sequence[str]) -> Ratios:
     """The largest peak of several rows, in MiB."""
     all_rows = [row(found, scenario, name) for name in names]
     return Ratios([max(one.peak for one in samples) / (1 << 20) for samples in zip(*all_rows, strict=True)])
+
+
+def per_fact(found: Found, scenario: str, name: str, of: str, other: str) -> Ratios:
+    """A fact of a row over the same fact of another."""
+    pairs = zip(fact(found, scenario, name, of).values, fact(found, scenario, other, of).values, strict=True)
+    return Ratios([ours / theirs for ours, theirs in pairs], other)
+
+
+def peak_over(found: Found, scenario: str, name: str, other: str) -> Ratios:
+    """Peak of a row over that of another."""
+    pairs = zip(row(found, scenario, name), row(found, scenario, other), strict=True)
+    return Ratios([ours.peak / theirs.peak for ours, theirs in pairs], other)
+
+
+def growth(found: Found, scenario: str, names: Sequence[str], tiny: str) -> Ratios:
+    """How much more memory rows take than one of a few bytes, over what they say is their bound; the worst of them."""
+    base = row(found, scenario, tiny)
+    shares = []
+    for name in names:
+        bounds = fact(found, scenario, name, "bound").values
+        samples = row(found, scenario, name)
+        shares.append([(one.peak - idle.peak) / bound for one, idle, bound in zip(samples, base, bounds, strict=True)])
+    return Ratios([max(each) for each in zip(*shares, strict=True)], "Options.memory_bound")
+
+
+def time_over_sum(found: Found, scenario: str, name: str, others: Sequence[str]) -> Ratios:
+    """Wall time of a row over the sum of those of others."""
+    theirs = [row(found, scenario, other) for other in others]
+    pairs = zip(row(found, scenario, name), zip(*theirs, strict=True), strict=True)
+    return Ratios([ours.wall / sum(one.wall for one in each) for ours, each in pairs], " + ".join(others))
+
+
+def wall(found: Found, scenario: str, name: str) -> Ratios:
+    """Seconds."""
+    return Ratios([one.wall for one in row(found, scenario, name)])
 
 
 def fact(found: Found, scenario: str, name: str, of: str, *, divisor: float = 1.0) -> Ratios:

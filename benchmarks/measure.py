@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-#: Seconds between two looks at the memory of a client.
-_LOOK = 0.01
+#: Seconds between two looks at the memory of a client: at first, and once it has grown for a while.
+_FIRST_LOOK, _LOOK = 0.001, 0.01
 #: Bytes of a client's last words that are shown.
 _WORDS = 2000
 
@@ -43,13 +43,19 @@ class Sample:
 
 
 def run(
-    command: Sequence[str], *, env: Mapping[str, str] | None = None, size: int = 0, patience: float = 600
+    command: Sequence[str],
+    *,
+    env: Mapping[str, str] | None = None,
+    size: int = 0,
+    patience: float = 600.0,
+    kill_after: float | None = None,
 ) -> Sample:
     """Run a command to its end. A last line of its output that is a JSON object becomes its facts.
 
     Args:
         env: variables besides those of this process.
-        patience: seconds after which it is killed.
+        patience: seconds after which it is killed, and has failed.
+        kill_after: seconds after which it is killed, which is then a fact of the sample.
 
     Raises:
         RunError: it failed, or took too long.
@@ -58,10 +64,12 @@ def run(
     process = start(command, env=env)
     with process:
         try:
-            peak, usage, wall = _watch(process, began, patience)
+            peak, usage, wall = _watch(process, began, patience, kill_after)
             out, err = (pipe.read() if pipe else b"" for pipe in (process.stdout, process.stderr))
         finally:
             stop(process)
+    if kill_after is not None and process.returncode == -signal.SIGKILL:
+        return Sample(wall=wall, cpu=usage[0], peak=peak, size=size, facts={"killed": 1})
     if process.returncode:
         words = (err or out)[-_WORDS:].decode(errors="replace").strip()
         raise RunError(f"ended with status {process.returncode}: {words}")
@@ -91,16 +99,21 @@ def stop(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _watch(process: subprocess.Popen[bytes], began: float, patience: float) -> tuple[int, tuple[float, int], float]:
+def _watch(
+    process: subprocess.Popen[bytes], began: float, patience: float, kill_after: float | None
+) -> tuple[int, tuple[float, int], float]:
     """Peak, (CPU, what the system says of the peak) and wall time of a process that has been started."""
-    peak = 0
+    peak, pause = _resident(process.pid), _FIRST_LOOK
     descriptor = os.pidfd_open(process.pid)
     try:
         poll = select.poll()
         poll.register(descriptor, select.POLLIN)
-        while not poll.poll(_LOOK * 1000):
-            peak = max(peak, _resident(process.pid))
-            if time.perf_counter() - began > patience:
+        while not poll.poll(pause * 1000):
+            pause = min(pause * 2, _LOOK)
+            peak, age = max(peak, _resident(process.pid)), time.perf_counter() - began
+            if kill_after is not None and age > kill_after:
+                os.killpg(process.pid, signal.SIGKILL)
+            if age > patience:
                 raise RunError(f"took longer than {patience:g} s")
         wall = time.perf_counter() - began
     finally:

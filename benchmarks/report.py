@@ -19,7 +19,7 @@ END = "<!-- benchmarks: end -->"
 def report(document: dict[str, Any]) -> str:
     """All tables of a document."""
     found = samples(document)
-    parts = [_machine(document), _goals(verdicts(found, list(found)))]
+    parts = [_machine(document), _goals(verdicts(found, quick=document["mode"] == "quick"))]
     parts += [_scenario(name, document["scenarios"][name], rows) for name, rows in found.items()]
     return "\n\n".join(parts) + "\n"
 
