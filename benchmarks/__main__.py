@@ -1,4 +1,4 @@
-"""`python -m benchmarks COMMAND`: run, report, plot, list, memory or micro."""
+"""`python -m benchmarks COMMAND`: run, report, plot, micro or list."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 
 from asyncdl.testing.process import parse_size
+from benchmarks import micro
 from benchmarks.document import assemble, load, save
+from benchmarks.plot import plot
 from benchmarks.report import report, write_into
 from benchmarks.rounds import Results
 from benchmarks.settings import Settings
@@ -22,9 +24,17 @@ def main(arguments: list[str] | None = None) -> None:
     tables.add_argument("file", type=Path)
     tables.add_argument("--into", type=Path, help="a Markdown file, between whose markers they are put")
     tables.set_defaults(call=_report)
+    picture = commands.add_parser("plot", help="an SVG of a JSON file's P1")
+    picture.add_argument("file", type=Path)
+    picture.add_argument("--out", type=Path, default=Path("docs/benchmarks.svg"), help="(default docs/benchmarks.svg)")
+    picture.set_defaults(call=_plot)
+    micro.add_arguments(commands.add_parser("micro", help="costs of the smallest steps, and their guard"))
     commands.add_parser("list", help="the scenarios").set_defaults(call=_list)
     options = parser.parse_args(arguments)
-    options.call(options)
+    try:
+        options.call(options)
+    except ValueError as error:
+        parser.exit(1, f"{parser.prog}: {error}\n")
 
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
@@ -70,6 +80,10 @@ def _report(options: argparse.Namespace) -> None:
         write_into(options.into, tables)
     else:
         print(tables)
+
+
+def _plot(options: argparse.Namespace) -> None:
+    plot(load(options.file), options.out)
 
 
 def _list(_: argparse.Namespace) -> None:

@@ -125,6 +125,11 @@ def time(found: Found, scenario: str, name: str, other: str) -> Ratios:
     return Ratios([ours.wall / theirs.wall for ours, theirs in pairs], other)
 
 
+def call_time(found: Found, scenario: str, name: str, other: str) -> Ratios:
+    """Time of the download call of a row over that of another; neither has the start of Python in it."""
+    return per_fact(found, scenario, name, "seconds", other)
+
+
 def cpu(found: Found, scenario: str, name: str, other: str) -> Ratios:
     """CPU seconds per byte of a row over those of another."""
     pairs = zip(row(found, scenario, name), row(found, scenario, other), strict=True)
@@ -185,21 +190,26 @@ def fact(found: Found, scenario: str, name: str, of: str, *, divisor: float = 1.
 
 
 def capped_share(found: Found, scenario: str, name: str, *, cap: float, free: str) -> Ratios:
-    """Throughput of a row over the smaller of a cap, in bytes per second, and the throughput of a row without one."""
-    pairs = zip(row(found, scenario, name), row(found, scenario, free), strict=True)
-    return Ratios(
-        [ours.size / ours.wall / min(cap, theirs.size / theirs.wall) for ours, theirs in pairs],
-        f"min({cap / 1e6:.0f} MB/s, {free})",
-    )
+    """Throughput of a row's call over the smaller of a cap, in bytes per second, and what a row without one brings."""
+    ours, theirs = _rates(found, scenario, name), _rates(found, scenario, free)
+    shares = [one / min(cap, most) for one, most in zip(ours, theirs, strict=True)]
+    return Ratios(shares, f"min({cap / 1e6:.0f} MB/s, {free})")
+
+
+def _rates(found: Found, scenario: str, name: str) -> list[float]:
+    """Bytes per second of the download calls of a row."""
+    times = fact(found, scenario, name, "seconds").values
+    return [one.size / seconds for one, seconds in zip(row(found, scenario, name), times, strict=True)]
 
 
 def pipeline_share(found: Found, scenario: str, name: str, *, plain: str, latency: float, connections: int) -> Ratios:
-    """The time of an ideal pipeline over the time of a row in which every response begins `latency` seconds late.
+    """The time of an ideal pipeline over that of the calls of a row in which each response begins `latency` s late.
 
     The ideal: the time of the same run without latency, and two first latencies that nobody can avoid. Nothing is known
     before the first response, which costs everybody one; only then can the other connections ask, which costs each of
     them one more, and so `(n - 1) / n` of the whole. Every later request would be sent before the body before it ends.
     """
     unavoidable = latency * (1 + (connections - 1) / connections)
-    pairs = zip(row(found, scenario, name), row(found, scenario, plain), strict=True)
-    return Ratios([(theirs.wall + unavoidable) / ours.wall for ours, theirs in pairs], f"{plain} + latencies")
+    ours = fact(found, scenario, name, "seconds").values
+    ideals = [seconds + unavoidable for seconds in fact(found, scenario, plain, "seconds").values]
+    return Ratios([ideal / took for ideal, took in zip(ideals, ours, strict=True)], f"{plain} + latencies")

@@ -20,7 +20,8 @@ WANDB, CURL = "wandb", "curl"
 HUGE = 5 << 40
 _SMALL = 5 << 30
 MANY = 64
-PLAN_HUGE, PLAN_SMALL, REAL = "planned, 5 TiB", "planned, 5 GiB", "downloaded, 5 TiB, first seconds"
+PLAN_HUGE, PLAN_SMALL = "planned, 5 TiB", "planned, 5 GiB"
+REAL, REAL_SMALL = "downloaded, 5 TiB, first seconds", "downloaded, 64 GiB, first seconds"
 
 
 def with_count(count: int) -> str:
@@ -51,9 +52,10 @@ def huge(settings: Settings) -> Results:
     """P13."""
     rounds, seconds = settings.times(2, 3), settings.either(3.0, 10.0)
     with settings.place() as place, serving(place) as site:
-        path = Marked(HUGE).write(site.root / "huge.bin")
         rows = [_planning(name, size) for name, size in ((PLAN_HUGE, HUGE), (PLAN_SMALL, _SMALL))]
-        rows.append(_discarding(REAL, site.url(path.name), HUGE, MANY, seconds=seconds))
+        for name, size in ((REAL, HUGE), (REAL_SMALL, 64 * GIB)):
+            path = Marked(size).write(site.root / f"{size}.bin")
+            rows.append(_discarding(name, site.url(path.name), size, MANY, seconds=seconds))
         results = interleave(rows, rounds, place, settings.tell)
     results.facts |= {"size": HUGE, "rounds": rounds, "connections": MANY, "seconds": seconds}
     return results

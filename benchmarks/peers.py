@@ -9,6 +9,7 @@ import asyncio
 import json
 import os
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -35,9 +36,12 @@ def asyncdl(order: Order) -> None:
 
     options = engine.Options(use_environment=False, ca_file=order.get("ca_file"), **order.get("options", {}))
 
+    download = engine.download  # loads what it needs
+    began = time.perf_counter()
+
     async def bring() -> engine.Result:
         source = partial(_presigned, order["presign"]) if "presign" in order else order["url"]
-        return await engine.download(source, order["dest"], checksum=order.get("checksum"), options=options)
+        return await download(source, order["dest"], checksum=order.get("checksum"), options=options)
 
     if order.get("loop") == "uvloop":
         import uvloop
@@ -45,7 +49,8 @@ def asyncdl(order: Order) -> None:
         result = uvloop.run(bring())
     else:
         result = asyncio.run(bring())
-    facts = {"requests": result.requests, "retries": result.retries, "refreshes": result.refreshes}
+    took = time.perf_counter() - began
+    facts = {"seconds": took, "requests": result.requests, "retries": result.retries, "refreshes": result.refreshes}
     print(json.dumps(facts | {"bound": options.memory_bound}))
 
 

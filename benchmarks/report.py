@@ -69,7 +69,7 @@ def _goals(judged: Sequence[Verdict]) -> str:
 
 def _scenario(name: str, scenario: dict[str, Any], rows: dict[str, list[Sample]]) -> str:
     about = BY_ID[name]
-    facts = ", ".join(f"{key} {value:g}" for key, value in scenario["facts"].items())
+    facts = ", ".join(f"{key} {_count(value)}" for key, value in scenario["facts"].items())
     lines = [("", "s", "min-max", "MB/s", "CPU s/GiB", "peak MiB", "facts"), *map(_row, rows.items())]
     left = "".join(f"\n- left out: {row}: {why}" for row, why in scenario["left_out"].items())
     return f"### {name}: {about.title}\n\n{facts}\n\n{_table(lines, 'lrrrrrl')}{left}"
@@ -88,6 +88,10 @@ def _row(item: tuple[str, list[Sample]]) -> tuple[str, ...]:
     )
     spread = f"{min(walls):.2f}-{max(walls):.2f}"
     return name, f"{wall:.2f}", spread, throughput, cpu, f"{max(one.peak for one in runs) / (1 << 20):.0f}", facts
+
+
+def _count(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:g}"
 
 
 def _number(value: float | None) -> str:
