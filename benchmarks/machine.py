@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from benchmarks.clients import CLIENTS
+from benchmarks.nginx import program
 
 
 class Machine(TypedDict):
@@ -56,10 +57,9 @@ def _cpu() -> str:
 
 
 def _nginx() -> str:
-    path = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin"
-    try:
-        words = subprocess.run(["nginx", "-v"], capture_output=True, check=False, env={"PATH": path}, timeout=10).stderr
-    except OSError:
+    found = program()
+    if found is None:
         return ""
-    found = re.search(rb"\d+(\.\d+)+", words)
-    return found[0].decode() if found else ""
+    words = subprocess.run([found, "-v"], capture_output=True, check=False, timeout=10).stderr
+    version = re.search(rb"\d+(\.\d+)+", words)
+    return version[0].decode() if version else ""

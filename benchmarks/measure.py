@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
 import select
 import signal
 import subprocess
@@ -64,16 +65,16 @@ def run(
     process = start(command, env=env)
     with process:
         try:
-            peak, usage, wall = _watch(process, began, patience, kill_after)
+            peak, cpu, wall = _watch(process, began, patience, kill_after)
             out, err = (pipe.read() if pipe else b"" for pipe in (process.stdout, process.stderr))
         finally:
             stop(process)
     if kill_after is not None and process.returncode == -signal.SIGKILL:
-        return Sample(wall=wall, cpu=usage[0], peak=peak, size=size, facts={"killed": 1})
+        return Sample(wall=wall, cpu=cpu, peak=peak, size=size, facts={"killed": 1})
     if process.returncode:
         words = (err or out)[-_WORDS:].decode(errors="replace").strip()
         raise RunError(f"ended with status {process.returncode}: {words}")
-    return Sample(wall=wall, cpu=usage[0], peak=max(peak, usage[1]), size=size, facts=_facts(out))
+    return Sample(wall=wall, cpu=cpu, peak=peak, size=size, facts=_facts(out))
 
 
 def start(command: Sequence[str], *, env: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
@@ -101,8 +102,8 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 def _watch(
     process: subprocess.Popen[bytes], began: float, patience: float, kill_after: float | None
-) -> tuple[int, tuple[float, int], float]:
-    """Peak, (CPU, what the system says of the peak) and wall time of a process that has been started."""
+) -> tuple[int, float, float]:
+    """Peak, CPU and wall time of a process that has been started."""
     peak, pause = _resident(process.pid), _FIRST_LOOK
     descriptor = os.pidfd_open(process.pid)
     try:
@@ -120,8 +121,11 @@ def _watch(
         os.close(descriptor)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
-    # The system counts what the parent had at the fork as well: only where nothing better is known.
-    return peak, (usage.ru_utime + usage.ru_stime, 0 if peak else usage.ru_maxrss * 1024), wall
+    # The system counts what this process had at the fork as well: what is not beyond that says nothing.
+    said = usage.ru_maxrss * 1024
+    if not peak or said > resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024:
+        peak = max(peak, said)
+    return peak, usage.ru_utime + usage.ru_stime, wall
 
 
 def _resident(pid: int) -> int:

@@ -59,6 +59,11 @@ class Site:
         return f"https://127.0.0.1:{self.tls_port}/{name}" if https else f"http://127.0.0.1:{self.port}/{name}"
 
 
+def program() -> str | None:
+    """Where nginx is, which is seldom in a user's PATH; None where it is not installed."""
+    return shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
+
+
 @contextmanager
 def serving(directory: Path, *, https: bool = False) -> Iterator[Site]:
     """Serve `directory`/files, which is made.
@@ -66,8 +71,8 @@ def serving(directory: Path, *, https: bool = False) -> Iterator[Site]:
     Raises:
         RuntimeError: nginx is not installed or does not start.
     """
-    program = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin")
-    if program is None:
+    found = program()
+    if found is None:
         raise RuntimeError("nginx is not installed")
     root, conf = directory / "files", directory / "conf"
     root.mkdir(exist_ok=True)
@@ -78,7 +83,7 @@ def serving(directory: Path, *, https: bool = False) -> Iterator[Site]:
     user = "user root;" if os.geteuid() == 0 else ""
     secure = _HTTPS.format(port=tls_port, root=root, conf=conf) if https else ""
     config.write_text(_CONFIG.format(conf=conf, root=root, port=port, user=user, https=secure))
-    process = subprocess.Popen([program, "-p", str(conf), "-e", "stderr", "-c", str(config)])
+    process = subprocess.Popen([found, "-p", str(conf), "-e", "stderr", "-c", str(config)])
     try:
         _await_ready(port)
         yield Site(root, port, tls_port, ca_file)
