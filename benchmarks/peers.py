@@ -78,11 +78,12 @@ def wandb(order: Order) -> None:
 
     url, dest = order["url"], Path(order["dest"])
     session = requests.Session()
-    session.mount("http", requests.adapters.HTTPAdapter(pool_maxsize=64))
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, requests.adapters.HTTPAdapter(pool_connections=64, pool_maxsize=64))
     with session.get(url, headers={"Range": "bytes=0-0"}, timeout=60) as response:
         size = int(response.headers["Content-Range"].rpartition("/")[2])
-    # The size of wandb's own pool for one artifact.
-    with ThreadPoolExecutor(64) as pool:
+    # Both pools are as large as its own (_factories.HTTP_POOL_MAXSIZE, artifact._MP_EXECUTOR_WORKERS).
+    with ThreadPoolExecutor(32) as pool:
         multipart_download(pool, session, size, dest.open, initial_url=url, fetch_fn=lambda: url)
 
 

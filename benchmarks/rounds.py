@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -10,6 +11,8 @@ from pathlib import Path
 
 from benchmarks.measure import RunError, Sample
 
+#: An absolute path: it says more about the machine than about the failure.
+_PATH = re.compile(r"(?<![\w:/])(?:/[^\s/'\":]+){2,}")
 #: What is told while it runs.
 Tell = Callable[[str], None]
 
@@ -61,7 +64,7 @@ def interleave(rows: Sequence[Row], rounds: int, work: Path, tell: Tell, *, warm
                 sample = one.run(directory)
             except RunError as error:
                 tell(f"  {one.name}: {error}")
-                results.left_out[one.name] = first_line(str(error))
+                results.left_out[one.name] = in_short(str(error))
                 results.samples.pop(one.name, None)
             else:
                 if number >= 0:
@@ -74,8 +77,8 @@ def interleave(rows: Sequence[Row], rounds: int, work: Path, tell: Tell, *, warm
     return results
 
 
-def first_line(words: str) -> str:
-    """The last line that says something, shortened: where Python names the error."""
+def in_short(words: str) -> str:
+    """The first word and the last line, which is where Python names the error; short, and without paths."""
     lines = [line.strip() for line in words.splitlines() if line.strip()]
     found = words if len(lines) < 2 else f"{lines[0].partition(':')[0]}: {lines[-1]}"
-    return found[:200]
+    return _PATH.sub("...", found)[:200]

@@ -32,7 +32,7 @@ def download(url: str, dest: str, threads: int = 8) -> None:
     """
     with requests.Session() as session:
         session.trust_env = "REQUESTS_CA_BUNDLE" in os.environ
-        session.mount("http", requests.adapters.HTTPAdapter(pool_maxsize=threads))
+        _pool(session, threads)
         size = _size(session, url)
         chunks: queue.Queue[_Item] = queue.Queue(_DEPTH)
         with Path(dest).open("wb") as file, ThreadPoolExecutor(threads) as pool:
@@ -45,6 +45,11 @@ def download(url: str, dest: str, threads: int = 8) -> None:
             finally:
                 chunks.put(None)
                 writer.join()
+
+
+def _pool(session: requests.Session, threads: int) -> None:
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, requests.adapters.HTTPAdapter(pool_maxsize=threads))
 
 
 def _size(session: requests.Session, url: str) -> int:
@@ -73,7 +78,7 @@ def download_all(urls: list[str], directory: Path, threads: int) -> None:
     """Many files, one thread for each of `threads` at a time."""
     with requests.Session() as session, ThreadPoolExecutor(threads) as pool:
         session.trust_env = False
-        session.mount("http", requests.adapters.HTTPAdapter(pool_maxsize=threads))
+        _pool(session, threads)
         for done in [pool.submit(_fetch_whole, session, url, directory) for url in urls]:
             done.result()
 

@@ -156,7 +156,7 @@ def test_rounds_turn_and_failures_are_left_out(tmp_path: Path) -> None:
             assert [] == list(directory.iterdir())
             (directory / "left").touch()
             if name == "c" and order.count("c") == 2:
-                raise RunError("Traceback\nValueError: bad")
+                raise RunError("Traceback\nValueError: bad '/home/me/file'")
             return sample(1.0)
 
         return Row(name=name, run=go)
@@ -165,7 +165,7 @@ def test_rounds_turn_and_failures_are_left_out(tmp_path: Path) -> None:
 
     assert list("abcbcaab") == order
     assert {"a": 3, "b": 3} == {name: len(runs) for name, runs in found.samples.items()}
-    assert {"c": "Traceback: ValueError: bad"} == found.left_out
+    assert {"c": "Traceback: ValueError: bad '...'"} == found.left_out
     assert [] == list(tmp_path.iterdir())
 
 
