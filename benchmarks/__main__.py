@@ -35,7 +35,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     try:
         options.call(options)
-    except ValueError as error:
+    except (RuntimeError, ValueError) as error:
         parser.exit(1, f"{parser.prog}: {error}\n")
 
 

@@ -15,6 +15,8 @@ Rows = Mapping[str, Sequence[Sample]]
 Found = Mapping[str, Rows]
 
 GIB = 1 << 30
+#: Bytes that stacks and the allocator take beside the data, whatever its size.
+SLACK = 2 << 20
 
 
 class NotMeasuredError(Exception):
@@ -155,13 +157,15 @@ def peak_over(found: Found, scenario: str, name: str, other: str) -> Ratios:
 
 
 def growth(found: Found, scenario: str, names: Sequence[str], tiny: str) -> Ratios:
-    """How much more memory rows take than one of a few bytes, over what they say is their bound; the worst of them."""
+    """How much more memory rows take than one without data, over what they say is their bound; the worst of them."""
     base = row(found, scenario, tiny)
     shares = []
     for name in names:
         bounds = fact(found, scenario, name, "bound").values
         samples = row(found, scenario, name)
-        shares.append([(one.peak - idle.peak) / bound for one, idle, bound in zip(samples, base, bounds, strict=True)])
+        shares.append(
+            [(one.peak - idle.peak - SLACK) / bound for one, idle, bound in zip(samples, base, bounds, strict=True)]
+        )
     return Ratios([max(each) for each in zip(*shares, strict=True)], "Options.memory_bound")
 
 

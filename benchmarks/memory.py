@@ -10,11 +10,11 @@ from benchmarks.marked import Marked
 from benchmarks.measure import RunError, Sample, run
 from benchmarks.nginx import fill, serving
 from benchmarks.rounds import Results, Row, interleave
-from benchmarks.settings import GIB, Settings, row
+from benchmarks.settings import GIB, KIB, MIB, Settings, row
 
 #: P4: connections, and the rows.
 COUNTS = (1, 8, 64)
-TINY, SINK_SMALL, SINK_LARGE = "ten bytes", "discarded, small", "discarded, large"
+TINY, SINK_SMALL, SINK_LARGE = "next to no data", "discarded, small", "discarded, large"
 WANDB, CURL = "wandb", "curl"
 #: P13: the object, one a thousand times smaller, and the connections.
 HUGE = 5 << 40
@@ -34,10 +34,11 @@ def peaks(settings: Settings) -> Results:
     small, large = settings.size or GIB, settings.sized(8 * GIB, 200 * GIB)
     with settings.place() as place, serving(place) as site:
         source = fill(site.root / "object.bin", size)
-        tiny = site.root / "tiny.bin"
-        tiny.write_bytes(b"0123456789")
         ours, url = NAMES["asyncdl"], site.url(source.name)
-        rows = [row(TINY, ours, tiny, site.url(tiny.name), connections=1)]
+        # All code is loaded and all threads are there, as they are not for a file of a few bytes.
+        few = {"chunk_size": 64 * KIB, "queue_depth": 2, "part_size": MIB}
+        tiny = fill(site.root / "tiny.bin", 32 * MIB)
+        rows = [row(TINY, ours, tiny, site.url(tiny.name), connections=1, options=few)]
         rows += [row(with_count(count), ours, source, url, connections=count) for count in COUNTS]
         rows += [row(name, NAMES[name], source, url) for name in (WANDB, CURL) if NAMES[name].missing() is None]
         for name, length in ((SINK_SMALL, small), (SINK_LARGE, large)):

@@ -12,6 +12,8 @@ from benchmarks.goals import GIB, Verdict
 from benchmarks.measure import Sample
 from benchmarks.table import BY_ID
 
+#: Bytes from which on CPU time per GiB says something: below, starting the process is most of it.
+_COUNTS = 16 << 20
 BEGIN = "<!-- benchmarks: begin -->"
 END = "<!-- benchmarks: end -->"
 
@@ -80,7 +82,7 @@ def _row(item: tuple[str, list[Sample]]) -> tuple[str, ...]:
     walls = [one.wall for one in runs]
     wall, size = statistics.median(walls), runs[0].size
     throughput = f"{size / wall / 1e6:.0f}" if size else "-"
-    cpu = f"{statistics.median(one.cpu for one in runs) / size * GIB:.2f}" if size else "-"
+    cpu = f"{statistics.median(one.cpu for one in runs) / size * GIB:.2f}" if size >= _COUNTS else "-"
     facts = ", ".join(
         f"{key} {_number(statistics.median(one.facts[key] for one in runs))}"
         for key in runs[0].facts

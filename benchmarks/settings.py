@@ -15,6 +15,7 @@ from benchmarks.rounds import Row, Tell
 
 T = TypeVar("T")
 
+KIB = 1 << 10
 MIB = 1 << 20
 GIB = 1 << 30
 

@@ -112,9 +112,9 @@ def test_growth_is_over_the_process_of_a_tiny_file() -> None:
     """The worst row counts, against its own bound."""
     found = {
         "P4": {
-            "tiny": [sample(1.0, peak=40)],
-            "one": [sample(1.0, peak=50, bound=100)],
-            "two": [sample(1.0, peak=60, bound=40)],
+            "tiny": [sample(1.0, peak=40 * MIB)],
+            "one": [sample(1.0, peak=52 * MIB, bound=100 * MIB)],
+            "two": [sample(1.0, peak=62 * MIB, bound=40 * MIB)],
         }
     }
 
