@@ -10,7 +10,7 @@ import select
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -49,14 +49,14 @@ def run(
     env: Mapping[str, str] | None = None,
     size: int = 0,
     patience: float = 600.0,
-    kill_after: float | None = None,
+    kill_when: Callable[[], bool] | None = None,
 ) -> Sample:
     """Run a command to its end. A last line of its output that is a JSON object becomes its facts.
 
     Args:
         env: variables besides those of this process.
         patience: seconds after which it is killed, and has failed.
-        kill_after: seconds after which it is killed, which is then a fact of the sample.
+        kill_when: asked about a hundred times a second; it is killed then, which is a fact of the sample.
 
     Raises:
         RunError: it failed, or took too long.
@@ -65,11 +65,11 @@ def run(
     process = start(command, env=env)
     with process:
         try:
-            peak, cpu, wall = _watch(process, began, patience, kill_after)
+            peak, cpu, wall = _watch(process, began, patience, kill_when)
             out, err = (pipe.read() if pipe else b"" for pipe in (process.stdout, process.stderr))
         finally:
             stop(process)
-    if kill_after is not None and process.returncode == -signal.SIGKILL:
+    if kill_when is not None and process.returncode == -signal.SIGKILL:
         return Sample(wall=wall, cpu=cpu, peak=peak, size=size, facts={"killed": 1})
     if process.returncode:
         words = (err or out)[-_WORDS:].decode(errors="replace").strip()
@@ -101,7 +101,7 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def _watch(
-    process: subprocess.Popen[bytes], began: float, patience: float, kill_after: float | None
+    process: subprocess.Popen[bytes], began: float, patience: float, kill_when: Callable[[], bool] | None
 ) -> tuple[int, float, float]:
     """Peak, CPU and wall time of a process that has been started."""
     peak, pause = _resident(process.pid), _FIRST_LOOK
@@ -112,7 +112,7 @@ def _watch(
         while not poll.poll(pause * 1000):
             pause = min(pause * 2, _LOOK)
             peak, age = max(peak, _resident(process.pid)), time.perf_counter() - began
-            if kill_after is not None and age > kill_after:
+            if kill_when is not None and kill_when():
                 os.killpg(process.pid, signal.SIGKILL)
             if age > patience:
                 raise RunError(f"took longer than {patience:g} s")

@@ -239,7 +239,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         id="P12",
         title="SIGKILL 20 times in one download",
         goal="fetched again: at most one journal window and what was in flight for each kill",
-        how="8 connections at 16 MB/s each; lives of 0.6 to 1.4 s, start-up included, drawn with a fixed seed. What "
+        how="8 connections at 16 MB/s each; each life ends after 0.5 to 7 % of the file, drawn with a fixed seed. What "
         "the origin sent beyond the file's size, over kills x (64 MiB of window + Options.memory_bound). What stood in "
         "the sockets' buffers at a kill counts as fetched again, and is not in the bound.",
         run=killed.killed,

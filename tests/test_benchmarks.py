@@ -257,7 +257,7 @@ def test_a_run_that_takes_too_long_is_ended() -> None:
 
     with pytest.raises(RunError, match=r"took longer than 0\.1 s"):
         run(forever, patience=0.1)
-    assert {"killed": 1} == run(forever, kill_after=0.1).facts
+    assert {"killed": 1} == run(forever, kill_when=lambda: True).facts
 
 
 def test_the_paced_origin(tmp_path: Path) -> None:
