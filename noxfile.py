@@ -69,9 +69,20 @@ def coverage(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measures; `nox -s bench -- --help` tells what."""
-    session.install(".[test,cli,uvloop]")
-    session.run("python", "-m", "benchmarks", *session.posargs)
+    """Measures beside other clients: `nox -s bench -- --quick`; docs/benchmarks.md says what, and what for."""
+    session.install(
+        ".[test,cli,uvloop]", *nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "bench")
+    )
+    wanted = session.posargs or ["--quick"]
+    out = [] if "--out" in wanted else ["--out", "benchmarks.json"]
+    session.run("python", "-m", "benchmarks", "run", *wanted, *out)
+
+
+@nox.session
+def micro(session: nox.Session) -> None:
+    """Costs of the smallest steps against the stored ones: instructions where perf or valgrind counts them."""
+    session.install(".[test]")
+    session.run("python", "-m", "benchmarks", "micro", *(session.posargs or ["--check"]))
 
 
 @nox.session

@@ -1,0 +1,74 @@
+"""Scenario of a real disk, P14: one large file with its final flush, and what of it is left in the page cache."""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks.clients import NAMES, Task
+from benchmarks.measure import RunError, Sample, run, same
+from benchmarks.nginx import fill, serving
+from benchmarks.rounds import Results, Row, interleave
+from benchmarks.settings import GIB, MIB, Settings
+
+OURS, CURL = "asyncdl", "curl + sync"
+
+
+def durable(settings: Settings) -> Results:
+    """P14."""
+    size, rounds = settings.sized(GIB // 2, 4 * GIB), settings.times(3, 5)
+    with settings.place() as place, settings.place(on_disk=True) as disk, serving(place) as site:
+        source = fill(site.root / "object.bin", size)
+        url = site.url(source.name)
+        rows = [
+            _row(OURS, NAMES["asyncdl"].command, source, url, disk),
+            _row(CURL, _curl_and_sync, source, url, disk),
+        ]
+        results = interleave(rows, rounds, place, settings.tell)
+    results.facts |= {"size": size, "rounds": rounds}
+    return results
+
+
+def resident(path: Path) -> int:
+    """Bytes of a file that are in the page cache (mincore(2)); 0 where the system cannot say."""
+    size = path.stat().st_size
+    libc = ctypes.CDLL(None, use_errno=True)
+    if not size or not hasattr(libc, "mincore"):
+        return 0
+    pages = -(-size // mmap.PAGESIZE)
+    found = (ctypes.c_ubyte * pages)()
+    with path.open("rb") as file, mmap.mmap(file.fileno(), size, access=mmap.ACCESS_COPY) as mapped:
+        # A private mapping that is never touched: only so can its address be had.
+        view = ctypes.c_char.from_buffer(mapped)
+        try:
+            if libc.mincore(ctypes.c_void_p(ctypes.addressof(view)), ctypes.c_size_t(size), found):
+                raise OSError(ctypes.get_errno(), "mincore")
+        finally:
+            del view
+    return (pages - bytes(found).translate(_LOWEST_BIT).count(0)) * mmap.PAGESIZE
+
+
+#: mincore(2): only the least significant bit of each byte says something.
+_LOWEST_BIT = bytes(number & 1 for number in range(256))
+
+
+def _curl_and_sync(task: Task) -> list[str]:
+    return ["sh", "-c", f"{shlex.join(NAMES['curl'].command(task))} && sync {shlex.quote(str(task.dest))}"]
+
+
+def _row(name: str, command: Callable[[Task], list[str]], source: Path, url: str, disk: Path) -> Row:
+    def action(directory: Path) -> Sample:
+        os.sync()  # what others left to be written is not for this run to wait for
+        task = Task(url=url, dest=directory / "download.bin")
+        sample = run(command(task), size=source.stat().st_size)
+        cached = resident(task.dest)
+        if not same(source, task.dest):
+            raise RunError("brought wrong bytes")
+        facts = {**sample.facts, "cached MiB": cached / MIB}
+        return Sample(wall=sample.wall, cpu=sample.cpu, peak=sample.peak, size=sample.size, facts=facts)
+
+    return Row(name=name, run=action, where=disk)

@@ -1,0 +1,75 @@
+"""The limit: one thread and one socket, nothing but the copies a download cannot do without.
+
+    python -m benchmarks.limit {recv,splice} URL DEST [CA_FILE]
+
+`recv` reads into one buffer and writes at an offset; `splice` moves pages from the socket over a pipe to the file.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+
+_BUFFER = 1 << 20
+_PATIENCE = 60.0
+
+
+def _open(url: str, ca_file: str | None) -> tuple[socket.socket, str, str]:
+    scheme, _, rest = url.partition("://")
+    host, _, path = rest.partition("/")
+    name, _, port = host.partition(":")
+    connection = socket.create_connection((name, int(port)), timeout=_PATIENCE)
+    if scheme == "https":
+        import ssl  # not needed, and not in memory, over http
+
+        connection = ssl.create_default_context(cafile=ca_file).wrap_socket(connection, server_hostname=name)
+    return connection, host, "/" + path
+
+
+def _begin(connection: socket.socket, host: str, path: str, view: memoryview) -> tuple[int, int, int]:
+    """Send the request and read the head: how many bytes were read, where the body begins, how long it is."""
+    connection.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+    count = 0
+    while (end := bytes(view[:count]).find(b"\r\n\r\n")) < 0:
+        count += connection.recv_into(view[count : count + 4096])
+    fields = dict(line.lower().split(b": ", 1) for line in bytes(view[:end]).split(b"\r\n")[1:])
+    return count, end + 4, int(fields[b"content-length"])
+
+
+def recv(url: str, dest: str, ca_file: str | None = None) -> bool:
+    """`recv_into` and `pwrite`; whether all bytes came."""
+    connection, host, path = _open(url, ca_file)
+    view = memoryview(bytearray(_BUFFER))
+    count, start, length = _begin(connection, host, path, view)
+    target = os.open(dest, os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
+    written = os.pwrite(target, view[start:count], 0)
+    while written < length and (count := connection.recv_into(view)):
+        written += os.pwrite(target, view[:count], written)
+    os.close(target)
+    return written == length
+
+
+def splice(url: str, dest: str, ca_file: str | None = None) -> bool:
+    """Socket to pipe to file, without a copy into this process; http only. Whether all bytes came."""
+    import fcntl  # there is none on Windows, and no splice either
+
+    connection, host, path = _open(url, ca_file)
+    view = memoryview(bytearray(1 << 16))
+    count, start, length = _begin(connection, host, path, view)
+    connection.setblocking(True)  # a socket with a timeout does not block in splice
+    target = os.open(dest, os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
+    written = os.pwrite(target, view[start:count], 0)
+    end, begin = os.pipe()
+    fcntl.fcntl(begin, fcntl.F_SETPIPE_SZ, _BUFFER)
+    while written < length and (count := os.splice(connection.fileno(), begin, _BUFFER)):
+        while count:
+            moved = os.splice(end, target, count, offset_dst=written)
+            written += moved
+            count -= moved
+    os.close(target)
+    return written == length
+
+
+if __name__ == "__main__":
+    sys.exit({"recv": recv, "splice": splice}[sys.argv[1]](*sys.argv[2:]) is not True)
