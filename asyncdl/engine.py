@@ -236,7 +236,7 @@ class FileDownload:
             return
         to_verify(self._request.checksum, promises, ())  # what contradicts the caller is refused before its bytes
         claim.stop = size
-        file = self._target.small_file()
+        file = self._target.small_file(check_space=self._options.check_space)
         self._job.intake = self._small = SmallObject(size, file, pinned=self._request.checksum, promises=promises)
         self._job.begun.set()
 

@@ -6,6 +6,7 @@ Rule: what is gathered is always the object from its first byte on, each byte on
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from asyncdl.edge import hashing
 from asyncdl.edge.small_file import SmallFile
@@ -14,12 +15,17 @@ from asyncdl.errors import IntegrityError
 from asyncdl.model import Checksum, Chunk
 from asyncdl.rules.promises import to_verify
 
+#: Bytes from which on a chunk is worth its own overhead. Shorter ones are joined with what is no longer than they are:
+#: each byte is copied a few times at most, and there are never many chunks.
+_LARGE: Final = 64 * 1024
+
 
 class SmallObject:
     """Takes what one fetcher brings, in the place of the queue.
 
     Attributes:
         size: in bytes.
+        chunks: what has come, in order and without gaps.
         wanted: the checksum that was verified, once it is saved.
         saved: whether it is where it belongs.
 
@@ -33,7 +39,7 @@ class SmallObject:
         self.wanted: Checksum | None = None
         self.saved: bool = False
         self._file, self._pinned, self._promises = file, pinned, promises
-        self._chunks: list[Chunk] = []
+        self.chunks: list[Chunk] = []
 
     def full(self) -> bool:
         return False
@@ -43,11 +49,18 @@ class SmallObject:
 
     def put_nowait(self, item: Chunk, /) -> None:
         # A stream that broke may begin again, anywhere before the place where it did.
-        chunks = self._chunks
+        chunks = self.chunks
         while chunks and chunks[-1].offset >= item.offset:
             chunks.pop().release()
         if chunks and chunks[-1].stop > item.offset:
             chunks[-1].data = chunks[-1].data[: item.offset - chunks[-1].offset]
+        # A server may send a byte at a time, and a chunk takes far more room than that. Not yet the one that has just
+        # come: who brings it still looks at it.
+        while len(chunks) > 1 and len(chunks[-2].data) <= len(chunks[-1].data) < _LARGE:
+            last, first = chunks.pop(), chunks.pop()
+            chunks.append(Chunk(first.offset, b"".join((first.data, last.data))))
+            first.release()
+            last.release()
         chunks.append(item)
 
     async def save(self) -> bool:
@@ -61,21 +74,21 @@ class SmallObject:
 
         def save() -> bool:
             self._verify()
-            return self._file.save(self._chunks, self.size, errand)
+            return self._file.save(self.chunks, self.size, errand)
 
         self.saved = await errand.run(save)
-        for chunk in self._chunks:
+        for chunk in self.chunks:
             chunk.release()
         return self.saved
 
     def _verify(self) -> None:
-        missing = self.size - sum(len(chunk.data) for chunk in self._chunks)
+        missing = self.size - sum(len(chunk.data) for chunk in self.chunks)
         if missing:
             raise IntegrityError(f"{missing} of {self.size} bytes are missing at the end")
         able = {promise.algorithm for promise in self._promises if hashing.available(promise.algorithm)}
         self.wanted = wanted = to_verify(self._pinned, self._promises, able)
         if wanted is not None:
-            actual = hashing.checksum(wanted.algorithm, (chunk.data for chunk in self._chunks))
+            actual = hashing.checksum(wanted.algorithm, (chunk.data for chunk in self.chunks))
             if actual != wanted:
                 raise unlike(actual, wanted)
 

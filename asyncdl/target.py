@@ -65,7 +65,8 @@ class Target:
         if not self.clear:
             await sweep(dest, self._disk)
 
-    def small_file(self) -> SmallFile:
+    def small_file(self, *, check_space: bool) -> SmallFile:
         """What brings a small file here."""
         found = self._found
-        return SmallFile(found.names, if_exists=self._request.if_exists, mode=found.mode, disk=self._disk)
+        if_exists = self._request.if_exists
+        return SmallFile(found.names, if_exists=if_exists, mode=found.mode, check_space=check_space, disk=self._disk)

@@ -15,10 +15,9 @@ from functools import partial
 from operator import attrgetter
 from typing import Final, Protocol, TypeVar
 
-import anyio.to_thread
-
 from asyncdl.edge import hashing
 from asyncdl.edge.disk import Reader
+from asyncdl.edge.errands import errand
 from asyncdl.edge.sums import RunningHash, Sums, Window, blocks, joined
 from asyncdl.edge.threads import Worker
 from asyncdl.model import DIGEST_SIZES, Checksum, Chunk, Part
@@ -46,7 +45,7 @@ async def computable(algorithms: Iterable[str]) -> frozenset[str]:
     def ask() -> frozenset[str]:
         return frozenset(algorithm for algorithm in algorithms if hashing.available(algorithm))
 
-    return await anyio.to_thread.run_sync(ask)
+    return await errand(ask)
 
 
 class Verifier:

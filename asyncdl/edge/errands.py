@@ -7,6 +7,7 @@ so calls that take some microseconds are done soonest by one. A disk that takes 
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures.thread  # noqa: F401  # the loop loads it late, when there may be no descriptor left to do so
 import contextlib
 import threading
 from collections import deque

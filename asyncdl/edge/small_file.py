@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from asyncdl.edge.disk import Disk, is_named, write_all
 from asyncdl.edge.opening import Names, create_beside_nothing, publish, still_ours
-from asyncdl.edge.refusals import exists, refuse_odd, storage_error
+from asyncdl.edge.refusals import exists, refuse_odd, storage_error, too_large
 from asyncdl.edge.threads import Errand
 from asyncdl.errors import StorageError
 from asyncdl.model import Chunk, IfExists
@@ -22,10 +22,12 @@ class SmallFile:
 
     Args:
         mode: permissions of the file that it replaces; None for those of a new file.
+        check_space: whether to look first if there is room for it.
     """
 
-    def __init__(self, names: Names, *, if_exists: IfExists, mode: int | None, disk: Disk) -> None:
-        self._names, self._if_exists, self._mode, self._disk = names, if_exists, mode, disk
+    def __init__(self, names: Names, *, if_exists: IfExists, mode: int | None, check_space: bool, disk: Disk) -> None:
+        self._names, self._if_exists, self._mode = names, if_exists, mode
+        self._check_space, self._disk = check_space, disk
         self._descriptor = -1
         self._doing = "create"
 
@@ -47,7 +49,7 @@ class SmallFile:
         try:
             mode = 0o666 if self._mode is None else 0o600
             self._descriptor = create_beside_nothing(self._disk, self._names, mode)
-            self._fill(chunks)
+            self._fill(chunks, size)
             self._doing = "rename"
             saved = not errand.called_off and self._publish(size)
         except StorageError:
@@ -60,8 +62,11 @@ class SmallFile:
             self._close()
         return saved
 
-    def _fill(self, chunks: Sequence[Chunk]) -> None:
+    def _fill(self, chunks: Sequence[Chunk], size: int) -> None:
         self._doing = "write"
+        free = self._disk.free(self._descriptor, self._names.part) if self._check_space else None
+        if free is not None and size > free:
+            raise too_large(self._names.dest, size, free)
         write_all(self._disk, self._descriptor, chunks)
         self._doing = "flush"
         if self._mode is not None:
