@@ -54,6 +54,13 @@ class SmallObject:
             chunks.pop().release()
         if chunks and chunks[-1].stop > item.offset:
             chunks[-1].data = chunks[-1].data[: item.offset - chunks[-1].offset]
+        # A server may send a byte at a time, and a chunk takes far more room than that. Not yet the one that has just
+        # come: who brings it still looks at it.
+        while len(chunks) > 1 and len(chunks[-2].data) <= len(chunks[-1].data) < _LARGE:
+            last, first = chunks.pop(), chunks.pop()
+            chunks.append(Chunk(first.offset, b"".join((first.data, last.data))))
+            first.release()
+            last.release()
         chunks.append(item)
         # A server may send a byte at a time, and a chunk takes far more room than that.
         while len(chunks) > 1 and len(chunks[-2].data) <= len(chunks[-1].data) < _LARGE:

@@ -54,6 +54,16 @@ def test_byte_at_a_time() -> None:
     assert len(small.chunks) <= 20
 
 
+def test_what_has_just_come_is_left_alone() -> None:
+    """Whoever brings a chunk counts its bytes afterwards."""
+    small = gathering()
+    for at in range(0, 40, 10):
+        chunk = Chunk(at, DATA[at : at + 10])
+        small.put_nowait(chunk)
+
+        assert (at, at + 10) == (chunk.offset, chunk.stop)
+
+
 def test_never_full() -> None:
     """Whoever brings bytes does not wait: there are no more of them than of one chunk."""
     small = gathering()

@@ -32,11 +32,16 @@ class Bench:
         self.content = origin.add("/object", SIZE)
         self.dest = folder / "file"
 
-    def life(self, *, kill: Kill | None = None, checksum: bool = False, replace: bool = False) -> Life:
+    def life(
+        self, *, kill: Kill | None = None, checksum: bool = False, replace: bool = False, small: bool = False
+    ) -> Life:
+        """One download; `small` if the object is gathered in memory."""
         return Life(
             url=self.origin.url("/object"),
             dest=str(self.dest),
             connections=2,
+            chunk_size=(512 if small else 16) * KIB,
+            part_size=(512 if small else 64) * KIB,
             flush=64 * KIB,
             checksum=f"sha256:{self.content.sha256()}" if checksum else None,
             if_exists="replace" if replace else "skip",
@@ -76,6 +81,34 @@ async def test_every_call(origin: Origin, zygote: Zygote, tmp_path: Path, case: 
 
     assert {"create", "note", "write", "sync_data", "sync", "replace", "sync_directory", "unlink"} <= names
     assert number > 25
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["half", "after"])
+@pytest.mark.parametrize("replace", [False, True])
+async def test_every_call_of_a_small_file(
+    origin: Origin, zygote: Zygote, tmp_path: Path, replace: bool, how: How
+) -> None:
+    """B27: the same where there is no journal: what it leaves is not believed, and the next life has it all."""
+    bench = Bench(origin, zygote, tmp_path)
+    old = Content(99, 1000)
+    for number in range(1, _MOST_CALLS):
+        bench.clear()
+        if replace:
+            bench.dest.write_bytes(old.read(0, old.size))
+        (end,) = await zygote.live(bench.life(kill=Kill(how=how, at=number), replace=replace, small=True))
+        look(bench.dest, [bench.content], old=old if replace else None)
+        if not end.killed:
+            break
+        (last,) = await zygote.live(bench.life(replace=replace, small=number % 2 == 0))
+
+        assert last.outcome in {"downloaded", "skipped"}, (number, end, last)
+        assert bench.content.first_difference(bench.dest) is None, (number, end)
+        assert ["file"] == [path.name for path in tmp_path.iterdir()], (number, end)
+    else:
+        pytest.fail("no life ended well")
+
+    assert number > 6
 
 
 async def _prepare(bench: Bench, case: str) -> tuple[list[Content], Content | None]:

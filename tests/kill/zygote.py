@@ -24,7 +24,7 @@ import anyio.to_thread  # noqa: F401
 
 import asyncdl
 import asyncdl.calls
-from asyncdl import engine, writer
+from asyncdl import engine, large, writer
 from asyncdl.edge import files, hashing
 from tests.kill.doomed import Doomed, Forgetful
 from tests.kill.lives import HANGS, End, Life
@@ -44,7 +44,7 @@ async def _download(life: Life, pipe: int) -> dict[str, Any]:
         stack.enter_context(mock.patch.object(engine, "OsDisk", return_value=disk))
         stack.enter_context(mock.patch.object(writer, "FLUSH_BYTES", flush))
         if life.beat is not None:
-            for module in (engine, files):
+            for module in (large, files):
                 stack.enter_context(mock.patch.object(module, "BEAT", life.beat))
         try:
             result = await asyncdl.download(
