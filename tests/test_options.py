@@ -73,6 +73,7 @@ FLAGS = [
     "resume",
     "resume_unproven",
     "use_environment",
+    "pooled_buffers",
 ]
 OPTIONAL = {"part_size", "total", "low_speed", "proxy", "ca_file", "user_agent"}
 
@@ -231,7 +232,7 @@ def test_long_values_are_cut_in_messages() -> None:
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        pytest.param(Options(), (32 + 8) * MIB, id="by default 40 MiB"),
+        pytest.param(Options(), (16 + 8) * MIB, id="by default 24 MiB"),
         pytest.param(Options(queue_depth=2, connections=1, chunk_size=1), 2 + MIB, id="a stream reads ahead anyway"),
         pytest.param(Options(queue_depth=2, connections=3, chunk_size=4 * MIB), 20 * MIB, id="chunks of 4 MiB"),
         pytest.param(Options(queue_depth=500, connections=64), 564 * MIB, id="a deep queue"),
