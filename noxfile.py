@@ -59,6 +59,13 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def plain(session: nox.Session) -> None:
+    """The tests once more, with bodies received the plain way instead of into pooled buffers."""
+    session.install(".[test,cli,uvloop]", "hatchling")
+    session.run("pytest", "--receive=plain", *(session.posargs or ["-n", "4", "--dist", "worksteal"]))
+
+
+@nox.session
 def coverage(session: nox.Session) -> None:
     """One report over all versions that ran, with the least that is accepted."""
     session.install("coverage")

@@ -10,6 +10,7 @@ import pytest
 from blockbuster import BlockBuster
 
 from tests.support.leaks import Snapshot
+from tests.support.receiving import receive_by_default
 
 pytest_plugins = ["asyncdl.testing.pytest_plugin", "tests.support.servers"]
 
@@ -21,6 +22,18 @@ hypothesis.settings.register_profile("ci", max_examples=300, deadline=None, prin
 #: For `nox -s fuzz`: minutes of whatever is drawn.
 hypothesis.settings.register_profile("long", max_examples=5000, deadline=None, print_blob=True)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Both ways to receive a body pass the same tests."""
+    text = "how bodies are received where a test does not say: into pooled buffers, or the plain way"
+    parser.addoption("--receive", choices=["pooled", "plain"], default="pooled", help=text)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Before any test module makes options of its own."""
+    restore = receive_by_default(pooled=config.getoption("receive") == "pooled")
+    config.add_cleanup(restore)
 
 
 @pytest.fixture(scope="session")

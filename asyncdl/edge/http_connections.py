@@ -114,6 +114,10 @@ class HeadFirst(ResponseHandler):
     """
 
     def data_received(self, data: bytes) -> None:
+        if self.transport is not None and self.transport.is_closing():
+            # Asked to go on where it stopped, the parser would find the same fault, and close what is closed: a TLS
+            # transport of CPython's that is closed twice has no protocol any more, and says so by AttributeError.
+            return
         for _ in range(MOST_INTERIM + 1):  # each head costs a copy of what follows it
             if self._payload is not None and not self._payload.is_eof():
                 break

@@ -18,6 +18,7 @@ from yarl import URL
 
 from asyncdl.edge.http import AiohttpTransport
 from asyncdl.edge.http_faults import translate
+from asyncdl.edge.http_pooled import PooledBody
 from asyncdl.errors import ConnectError, ResponseMismatchError, TransferError
 from asyncdl.testing import Origin
 from tests.support.http import SECRET, ask, transport, words_of
@@ -86,19 +87,36 @@ async def test_every_exception_of_the_library(
     assert SECRET not in words_of(caught.value)
 
 
+@pytest.mark.parametrize("way", ["plain", "pooled", "pooled, later"])
 @pytest.mark.parametrize(("raised", "kind", "retryable"), RAISED, ids=lambda value: type(value).__name__)
 async def test_every_exception_in_a_body(
-    origin: Origin, monkeypatch: pytest.MonkeyPatch, raised: Exception, kind: type[TransferError], retryable: bool
+    origin: Origin,
+    monkeypatch: pytest.MonkeyPatch,
+    raised: Exception,
+    kind: type[TransferError],
+    retryable: bool,
+    way: str,
 ) -> None:
-    """The same while a body is read."""
+    """The same while a body is read: by aiohttp, where it is taken over from it, and when the connection ends so."""
     origin.add("/f", SIZE)
 
     async def fail(*_: object) -> bytes:
         raise raised from RuntimeError(SECRET)
 
+    def fail_at_once(*_: object) -> bytes:
+        raise raised from RuntimeError(SECRET)
+
+    def lose(body: PooledBody, _: int) -> None:
+        transport: Any = body._handler.transport
+        transport._force_close(raised)  # as asyncio does where reading from the socket raises
+
     for name in ("read", "readany", "readchunk", "readexactly"):
         monkeypatch.setattr(aiohttp.StreamReader, name, fail)
-    async with transport() as over:
+    if way == "pooled":
+        monkeypatch.setattr(aiohttp.StreamReader, "read_nowait", fail_at_once)
+    else:
+        monkeypatch.setattr(PooledBody, "filled", lose)
+    async with transport(pooled_buffers=way != "plain") as over:
         with pytest.raises(TransferError) as caught:
             await ask(over, origin.url("/f"), 0, SIZE)
 

@@ -274,7 +274,8 @@ async def test_with_the_parser_in_python(pytestconfig: pytest.Config) -> None:
     """Everything here, and the other faults of HTTP, once more with aiohttp's pure-Python parser."""
     here = Path(__file__)
     files = (here, here.with_name("test_http_faults.py"))
-    command = (sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *map(str, files))
+    way = f"--receive={pytestconfig.getoption('receive')}"
+    command = (sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", way, *map(str, files))
     process = await asyncio.create_subprocess_exec(
         *command,
         env=os.environ | {"AIOHTTP_NO_EXTENSIONS": "1"},

@@ -20,7 +20,9 @@ SIZE = 1024 * KIB + 3
 _BEAT = 0.1
 _WELL = {"downloaded", "skipped"}
 _TYPED = {
-    kind.code for kind in vars(asyncdl).values() if isinstance(kind, type) and issubclass(kind, asyncdl.AsyncdlError)
+    kind.code
+    for kind in vars(asyncdl.errors).values()
+    if isinstance(kind, type) and issubclass(kind, asyncdl.AsyncdlError)
 }
 
 

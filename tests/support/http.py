@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -72,6 +73,7 @@ class Bare:
 
     Args:
         serve: speaks on one connection, which is closed when it returns.
+        secure: the certificate to show; None speaks in plain.
 
     Attributes:
         port: where it listens, on 127.0.0.1.
@@ -79,8 +81,13 @@ class Bare:
         accepted: connections so far.
     """
 
-    def __init__(self, serve: Callable[[Bare, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]) -> None:
-        self._serve = serve
+    def __init__(
+        self,
+        serve: Callable[[Bare, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+        *,
+        secure: ssl.SSLContext | None = None,
+    ) -> None:
+        self._serve, self._secure = serve, secure
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
         self.heads: list[bytes] = []
@@ -88,7 +95,7 @@ class Bare:
         self.port = 0
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._begin, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._begin, "127.0.0.1", 0, ssl=self._secure)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -100,8 +107,9 @@ class Bare:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._server.wait_closed()
 
-    def url(self, scheme: str = "http") -> str:
+    def url(self, scheme: str | None = None) -> str:
         """Where it listens, with a secret in the query."""
+        scheme = scheme or ("https" if self._secure else "http")
         return f"{scheme}://127.0.0.1:{self.port}/f?X-Signature={SECRET}"
 
     async def head(self, reader: asyncio.StreamReader) -> bytes:
