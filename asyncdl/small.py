@@ -62,12 +62,6 @@ class SmallObject:
             first.release()
             last.release()
         chunks.append(item)
-        # A server may send a byte at a time, and a chunk takes far more room than that.
-        while len(chunks) > 1 and len(chunks[-2].data) <= len(chunks[-1].data) < _LARGE:
-            last, first = chunks.pop(), chunks.pop()
-            chunks.append(Chunk(first.offset, b"".join((first.data, last.data))))
-            first.release()
-            last.release()
 
     async def save(self) -> bool:
         """Verify what was gathered, and write it; False if a file that counts for it is there by now.
