@@ -20,9 +20,13 @@ from asyncdl.rules.parts import Coverage
 from asyncdl.rules.ranges import MAX_SIZE
 from asyncdl.verifier import Verifier
 
-#: Bytes after which a flush begins. While one runs, as many again may be written: what a crash costs is at most twice
-#: this much, and what was on its way.
+#: Bytes that are worth a flush, if the last one began `FLUSH_PAUSE` seconds ago: a file system writes its own journal
+#: at each, and on a fast link every 32 MiB would be many times a second.
 FLUSH_BYTES: Final = 32 * MIB
+FLUSH_PAUSE: Final = 1.0
+#: Bytes that are not left for later. While a flush runs, as many again may be written: what a crash costs is at most
+#: twice this much, and what was on its way.
+FLUSH_MOST: Final = 256 * MIB
 #: Seconds after which a flush begins, however little there is.
 FLUSH_SECONDS: Final = 5.0
 #: Written bytes from which on memory is left to others: a file this large is not read again from there soon.
@@ -64,7 +68,7 @@ class Writer:
         self._found = Coverage()
         self.verifier = Verifier(None, sink.examine)
         self._unclaimed = 0
-        self._oldest = clock.monotonic()
+        self._oldest = self._flushed = clock.monotonic()
         self._cached: list[Part] = []  # durable, and yet to be read by the verifier
         self._flushing: asyncio.Task[None] | None = None
 
@@ -153,13 +157,16 @@ class Writer:
             await self.verifier.forget(spans)
 
     async def _flush_if_due(self, group: asyncio.TaskGroup) -> None:
-        much = self._unclaimed >= FLUSH_BYTES
-        if self._flushing and (much or self._flushing.done()):
+        now = self._clock.monotonic()
+        most = self._unclaimed >= FLUSH_MOST
+        if self._flushing and (most or self._flushing.done()):
             await self._flushing
             self._flushing = None
         if self._flushing or not self._unclaimed:
             return
-        if much or self._clock.monotonic() - self._oldest >= FLUSH_SECONDS:
+        much = self._unclaimed >= FLUSH_BYTES and now - self._flushed >= FLUSH_PAUSE
+        if most or much or now - self._oldest >= FLUSH_SECONDS:
+            self._flushed = now
             # All that has been taken is written: only this task writes, and it is here.
             held, self._unclaimed = self.verifier.claims(), 0
             self._flushing = group.create_task(self._flush(held))

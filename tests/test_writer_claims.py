@@ -65,7 +65,7 @@ def pieces(*spans: tuple[int, int]) -> list[Part]:
 
 @pytest.fixture(autouse=True)
 def small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "FLUSH_BYTES", 4 * PIECE)
+    monkeypatch.setattr(module, "FLUSH_MOST", 4 * PIECE)
 
 
 async def test_everything_in_the_end() -> None:
@@ -130,6 +130,27 @@ async def test_little_that_is_old(monkeypatch: pytest.MonkeyPatch) -> None:
     desk.queue.put_nowait(None)
     await task
     assert 1 == len(desk.sink.claimed)
+
+
+async def test_enough_but_too_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is worth a flush waits until the last one is a second old."""
+    monkeypatch.setattr(module, "FLUSH_BYTES", 2 * PIECE)
+    desk = Desk()
+    clock = desk.writer._clock
+    assert isinstance(clock, ManualClock)
+    task = asyncio.create_task(desk.writer.run())
+    desk.put(0, 1)
+    await desk.until(lambda: len(desk.sink.writes) == 2)
+    clock.advance(0.9)
+    desk.put(2)
+    await desk.until(lambda: len(desk.sink.writes) == 3)
+    assert [] == desk.claimed
+    clock.advance(0.1)
+    desk.put(6)
+    await desk.until(lambda: desk.claimed == pieces((0, 3), (6, 7)))
+
+    desk.queue.put_nowait(None)
+    await task
 
 
 @pytest.mark.parametrize("one_stream", [True, False])

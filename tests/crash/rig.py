@@ -85,7 +85,7 @@ def small_windows(flush: int, *, first_owner: int) -> Iterator[None]:
     """
     numbers = itertools.count(first_owner)
     with (
-        mock.patch("asyncdl.writer.FLUSH_BYTES", flush),
+        mock.patch("asyncdl.writer.FLUSH_MOST", flush),
         mock.patch.object(journal_file, "new_owner", side_effect=lambda: f"{next(numbers):016x}"),
         mock.patch.object(files, "_MISSED_BEATS", 0),
         mock.patch.object(logging.getLogger("asyncdl"), "disabled", new=True),

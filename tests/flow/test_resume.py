@@ -231,7 +231,7 @@ class TestStreamThatBeginsAgain:
             await forget(file, spans)
 
         monkeypatch.setattr(PartFile, "forget", noted)
-        monkeypatch.setattr("asyncdl.writer.FLUSH_BYTES", PART)
+        monkeypatch.setattr("asyncdl.writer.FLUSH_MOST", PART)
         async with Origin(ranges=False) as origin:
             content = origin.add("/object", SIZE)
             origin.script(Fault(request=0, drop_after=7 * PART + 5), Fault(request=1, reset_after=3 * PART + 1))

@@ -108,7 +108,7 @@ async def test_failed_flush(
     """What a failed fdatasync may have dropped is never claimed, whatever ended the download."""
     origin.add("/object", 64 * PART)
     disk = FailingSync(number)
-    monkeypatch.setattr(writer, "FLUSH_BYTES", 4 * PART)
+    monkeypatch.setattr(writer, "FLUSH_MOST", 4 * PART)
     monkeypatch.setattr("asyncdl.engine.OsDisk", lambda: disk)
     if refused:
         origin.script(Fault(start=12 * PART, status=451, times=1))
@@ -160,7 +160,7 @@ async def test_cancelled_while_a_flush_fails(origin: Origin, tmp_path: Path, mon
             cancelled.wait(3.0)
             raise OSError(errno.EIO, "dropped")
 
-    monkeypatch.setattr(writer, "FLUSH_BYTES", 4 * PART)
+    monkeypatch.setattr(writer, "FLUSH_MOST", 4 * PART)
     monkeypatch.setattr("asyncdl.engine.OsDisk", Failing)
     # The journal's own sync at the beginning is let through.
     monkeypatch.setattr("asyncdl.edge.journal_file.JournalFile.begin", lambda *_: None)

@@ -45,7 +45,7 @@ _WITHIN: Final = 40.0
 _DOWNLOAD: Final = """
 import asyncio, sys, asyncdl, asyncdl.calls
 from asyncdl import writer
-writer.FLUSH_BYTES = 64 * 1024
+writer.FLUSH_MOST = 64 * 1024
 options = asyncdl.Options(connections=1, part_size=65536, parallel_threshold=0, chunk_size=32768, queue_depth=8,
                           use_environment=False)
 try:

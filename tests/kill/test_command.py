@@ -29,7 +29,7 @@ _COMMAND = """
 import runpy, signal, sys
 from asyncdl import writer
 signal.signal(signal.SIGINT, signal.default_int_handler)
-writer.FLUSH_BYTES = 512 * 1024
+writer.FLUSH_MOST = 512 * 1024
 runpy.run_module("asyncdl", run_name="__main__", alter_sys=True)
 """
 

@@ -42,7 +42,7 @@ async def _download(life: Life, pipe: int) -> dict[str, Any]:
     flush = 1 << 60 if life.mutant == "claims nothing" else life.flush
     with contextlib.ExitStack() as stack:
         stack.enter_context(mock.patch.object(engine, "OsDisk", return_value=disk))
-        stack.enter_context(mock.patch.object(writer, "FLUSH_BYTES", flush))
+        stack.enter_context(mock.patch.object(writer, "FLUSH_MOST", flush))
         if life.beat is not None:
             for module in (large, files):
                 stack.enter_context(mock.patch.object(module, "BEAT", life.beat))

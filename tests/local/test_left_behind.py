@@ -44,7 +44,7 @@ async def finished(origin: Origin, dest: Path, content: Content) -> int:
 
 @pytest.fixture
 def _claims_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("asyncdl.writer.FLUSH_BYTES", PART)
+    monkeypatch.setattr("asyncdl.writer.FLUSH_MOST", PART)
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ async def test_full_in_mid_download(
     """B02: what was durable before the disk was full is gone on with when there is room again."""
     content, dest = origin.add("/object", SIZE), other_file.with_name("file")
     pinned = f"sha256:{content.sha256()}" if checksum else None
-    monkeypatch.setattr(writer, "FLUSH_BYTES", 2 * PART)
+    monkeypatch.setattr(writer, "FLUSH_MOST", 2 * PART)
 
     with pytest.raises(asyncdl.DiskFullError) as caught:
         await fetch(
@@ -103,7 +103,7 @@ async def test_limit_on_files(origin: Origin, tmp_path: Path) -> None:
         from asyncdl import writer
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (700_001, 700_001))
-        writer.FLUSH_BYTES = 100_000
+        writer.FLUSH_MOST = 100_000
         options = asyncdl.Options(connections=1, part_size=65536, parallel_threshold=0, preallocate=False,
                                   use_environment=False)
         try:
