@@ -6,6 +6,7 @@ Rule: a part goes on from the last byte that entered the queue; only a byte that
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections import Counter
 from http import HTTPStatus
@@ -53,6 +54,7 @@ _MISMATCH_ATTEMPTS = 3
 _NOT_FOUND = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
 _SERVED = frozenset({HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT})
 _PHRASES = {int(status): status.phrase for status in HTTPStatus}
+_NO_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE})
 _RENEWABLE = frozenset(
     {RefusalKind.EXPIRED, RefusalKind.PRESUMED_EXPIRED, RefusalKind.CLOCK_SKEW, RefusalKind.AMBIGUOUS}
 )
@@ -144,7 +146,14 @@ class Fetcher:
         job = self._job
         async with job.gate.turn() as turn:
             lease = await job.refresher.lease()
-            refusal, redirected = await self._exchange(claim, lease)
+            try:
+                refusal, redirected = await self._exchange(claim, lease)
+            except ConnectError as error:
+                if getattr(error.__cause__, "errno", None) in _NO_DESCRIPTORS:
+                    # As many connections as this process may have are at work, and will do.
+                    self._crowded_out = True
+                    turn.throttled(None)
+                raise
         if refusal is None:
             return
         self._crowded_out = refusal.throttled
