@@ -22,7 +22,7 @@ def one_file(settings: Settings, *, https: bool = False) -> Results:
         source = fill(site.root / "object.bin", size)
         url = site.url(source.name, https=https)
         rows = [row(client.name, client, source, url, ca_file=site.ca_file) for client in here]
-        results = interleave(rows, rounds, place, settings.tell)
+        results = interleave(rows, rounds, place, settings.tell, touch=size)
     results.left_out |= absent
     results.facts |= {"size": size, "rounds": rounds}
     return results
@@ -40,6 +40,6 @@ def verified(settings: Settings) -> Results:
         source = fill(site.root / "object.bin", size)
         url, client = site.url(source.name), NAMES["asyncdl"]
         rows: list[Row] = [row(name, client, source, url, checksum=checksum) for name, checksum in wanted.items()]
-        results = interleave(rows, rounds, place, settings.tell)
+        results = interleave(rows, rounds, place, settings.tell, touch=size)
     results.facts |= {"size": size, "rounds": rounds}
     return results

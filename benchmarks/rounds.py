@@ -46,12 +46,16 @@ class Results:
     facts: dict[str, float] = field(default_factory=dict)
 
 
-def interleave(rows: Sequence[Row], rounds: int, work: Path, tell: Tell, *, warm: bool = False) -> Results:
+def interleave(
+    rows: Sequence[Row], rounds: int, work: Path, tell: Tell, *, warm: bool = False, touch: int = 0
+) -> Results:
     """Run every row `rounds` times.
 
     Args:
         work: where the directories are made.
         warm: whether to run everything once before, unmeasured, so that no row pays for the first look at a file.
+        touch: bytes of memory to take and free before each run: a virtual machine may have given its free memory back,
+            and whoever comes first would pay for getting it again, at some moments many times what a run takes.
     """
     results = Results()
     for number in range(-1 if warm else 0, rounds):
@@ -60,6 +64,7 @@ def interleave(rows: Sequence[Row], rounds: int, work: Path, tell: Tell, *, warm
             if one.name in results.left_out:
                 continue
             directory = Path(tempfile.mkdtemp(dir=one.where or work))
+            _touch(directory, touch)
             try:
                 sample = one.run(directory)
             except RunError as error:
@@ -75,6 +80,14 @@ def interleave(rows: Sequence[Row], rounds: int, work: Path, tell: Tell, *, warm
     # In the order of the table, whatever the order of the first round.
     results.samples = {one.name: results.samples[one.name] for one in rows if one.name in results.samples}
     return results
+
+
+def _touch(directory: Path, size: int) -> None:
+    file, block = directory / "touched", bytes(1 << 22)
+    with file.open("wb", buffering=0) as target:
+        for _ in range(0, size, len(block)):
+            target.write(block)
+    file.unlink()
 
 
 def in_short(words: str) -> str:
