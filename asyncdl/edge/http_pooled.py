@@ -40,7 +40,7 @@ class _Buffer:
     __slots__ = ("_back", "_users", "view")
 
     def __init__(self, size: int, back: Callable[[_Buffer], None]) -> None:
-        self.view = memoryview(bytearray(size))
+        self.view: memoryview = memoryview(bytearray(size))
         self._back, self._users = back, 0
 
     def lend(self) -> None:

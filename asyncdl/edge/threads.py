@@ -112,7 +112,7 @@ class Errand:
     """
 
     def __init__(self) -> None:
-        self.called_off = False
+        self.called_off: bool = False
 
     async def run(self, call: Callable[[], T]) -> T:
         """The result of `call`. A cancellation is raised after the call has ended, or after `GRACE` seconds."""
