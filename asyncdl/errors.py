@@ -11,6 +11,7 @@
     │   ├── ResponseMismatchError            the response does not answer the range request
     │   └── RemoteChangedError               the object is no longer the one that was begun
     ├── RefreshError                         the URL provider raised, hung or gave a dead URL
+    │   └── SourceError                      the store that has the files refused, or cannot be asked
     ├── IntegrityError                       the size or a checksum is not the one promised
     ├── StorageError (OSError)               the local disk or path
     │   ├── DiskFullError                    no space, quota or file size limit
@@ -170,6 +171,15 @@ class RefreshError(AsyncdlError):
     """The URL provider raised, took longer than `Timeouts.refresh`, or returned a URL that cannot work."""
 
     code = "refresh"
+
+
+class SourceError(RefreshError):
+    """The store behind a source refused, has not what was asked for, or cannot be asked.
+
+    The message names the source, the hint says what to do.
+    """
+
+    code = "source"
 
 
 class IntegrityError(AsyncdlError):
