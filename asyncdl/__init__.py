@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         TransferError,
         UrlExpiredError,
     )
+    from asyncdl.mirrors import Mirrors
     from asyncdl.model import Checksum, Outcome, Phase, Progress, Request, Result, SignedUrl, UrlProvider
     from asyncdl.options import Options, Retry, Timeouts
     from asyncdl.progress import ProgressStream
@@ -51,6 +52,7 @@ __all__ = [
     "HttpStatusError",
     "IntegrityError",
     "JournalError",
+    "Mirrors",
     "Options",
     "OptionsError",
     "Outcome",
@@ -83,6 +85,7 @@ _HOMES = {
     "Batch": "batch",
     "Checksum": "model",
     "Downloader": "downloader",
+    "Mirrors": "mirrors",
     "Options": "options",
     "Outcome": "model",
     "Phase": "model",

@@ -54,7 +54,7 @@ class Crew:
                     now=clock.monotonic(),
                     received=scheduler.received,
                     receiving=scheduler.bodies,
-                    most=min(self._most, job.gate.limit),
+                    most=min(self._most, job.suppliers.limit),
                     held_up=scheduler.held_up,
                 )
             )

@@ -14,7 +14,8 @@ from asyncdl.fetcher import Fetcher
 from asyncdl.guard import Guard
 from asyncdl.job import Commons, Job
 from asyncdl.large import LargeObject
-from asyncdl.model import Checksum, Outcome, Part, RemoteObject, Request, Result
+from asyncdl.mirrors import Mirrors
+from asyncdl.model import Checksum, Outcome, Part, RemoteObject, Request, Result, SingleSource, Source
 from asyncdl.options import MAX_PARTS, Options, Retry, Timeouts
 from asyncdl.progress import Reporter
 from asyncdl.refresher import UrlRefresher
@@ -62,13 +63,16 @@ class FileDownload:
         self._disk = disk or OsDisk()
         self._admit = admit
         self._began = clock.monotonic()
+        refreshers = tuple(UrlRefresher(source, options, timeouts, clock) for source in _places(request.source))
         self._job = Job(
             options=options,
             timeouts=timeouts,
             retry=retry,
             clock=clock,
             commons=commons,
-            refresher=UrlRefresher(request.source, options, timeouts, clock),
+            refresher=refreshers[0],
+            others=refreshers[1:],
+            pinned=request.checksum,
             headers=request.headers,
             declared_size=request.size,
             deadline=deadline,
@@ -135,6 +139,8 @@ class FileDownload:
         # Once more: another download may have ended before this one had the lock.
         if await self._target.look():
             raise _AlreadyThereError
+        if large.prior and large.prior.held:
+            self._job.suppliers.prior = large.prior.head
         return large
 
     async def _finish(self) -> int:
@@ -299,7 +305,7 @@ class FileDownload:
         if self._skipped:
             written = total = self._target.existing or 0
             resumed = 0
-        return written, total, resumed, job.counters.retries, job.refresher.refreshes
+        return written, total, resumed, job.counters.retries, job.suppliers.refreshes
 
     async def _skip(self) -> Result:
         await self._target.take_for_done(self._wanted)
@@ -320,5 +326,9 @@ class FileDownload:
             resumed=self._large.writer.resumed if self._large and not self._skipped else 0,
             requests=counters.requests,
             retries=counters.retries,
-            refreshes=self._job.refresher.refreshes,
+            refreshes=self._job.suppliers.refreshes,
         )
+
+
+def _places(source: Source) -> tuple[SingleSource, ...]:
+    return source.sources if isinstance(source, Mirrors) else (source,)

@@ -19,11 +19,13 @@ from asyncdl.errors import (
     ForbiddenError,
     HttpStatusError,
     IntegrityError,
+    RefreshError,
     RemoteChangedError,
     ResponseMismatchError,
     TransferError,
 )
 from asyncdl.job import Job
+from asyncdl.mirrored import RangesIgnoredError, patiently, vet
 from asyncdl.model import RemoteObject
 from asyncdl.receiver import Receiver
 from asyncdl.refresher import Lease
@@ -38,12 +40,14 @@ from asyncdl.rules.ranges import (
     RangeIgnored,
     Refused,
     Sequential,
+    Verdict,
     WrongSize,
     judge,
 )
 from asyncdl.rules.rejection import Refusal, RefusalKind, read_refusal
 from asyncdl.rules.retry import delay
 from asyncdl.slots import Kind
+from asyncdl.suppliers import PassedOverError, Supplier
 
 _logger = logging.getLogger("asyncdl")
 
@@ -61,16 +65,14 @@ _RENEWABLE = frozenset(
 )
 
 
-class _RangesIgnoredError(ResponseMismatchError):
-    """A server that serves ranges, or was thought to, sent the whole object."""
-
-
 class Fetcher:
     """Works on one claim at a time until none is left."""
 
     def __init__(self, job: Job) -> None:
         self._job, self._receiver = job, Receiver(job)
+        self._supplier = job.suppliers.all[0]
         self._crowded_out = False
+        self._asked = 0.0
 
     async def run(self, claim: Claim | None = None) -> None:
         """Fetch `claim`, if given, and then whatever the planner hands out.
@@ -90,65 +92,96 @@ class Fetcher:
             claim = await scheduler.next()
 
     async def _fetch(self, claim: Claim) -> None:
-        tries: Counter[type[TransferError]] = Counter()  # since the last new byte, by what came of them
-        served = self._job.gate.served
+        own: Counter[type[TransferError]] = Counter()  # since the last new byte, by what came of them
+        suppliers = self._job.suppliers
+        served = suppliers.served
         while not claim.done:
             furthest = claim.furthest
             fault: TransferError | None = None
             self._crowded_out = False
             try:
                 await self._request(claim)
+            except PassedOverError:
+                continue
             except TransferError as error:
                 fault = error
+            except (RefreshError, IntegrityError) as error:
+                if not suppliers.give_up(self._supplier, error):
+                    raise
+                continue
+            supplier = self._supplier
             if claim.furthest > furthest:
-                self._job.budget.refund()
-                self._job.gate.succeeded()
+                supplier.host.budget.refund()
+                supplier.host.gate.succeeded()
             # Turned away while others are served, it only has to wait for longer: the budget bounds that.
-            crowded_out = self._crowded_out and self._job.gate.served > served
-            served = self._job.gate.served
+            crowded_out = self._crowded_out and suppliers.served > served
+            served = suppliers.served
+            tries = supplier.tries if suppliers.several else own
             if fault is None or claim.furthest > furthest or crowded_out:
                 tries.clear()
             if fault is not None:
-                tries[type(fault)] += 1
+                if suppliers.several:
+                    supplier.blame(type(fault), self._asked, self._job.clock.monotonic())
+                else:
+                    tries[type(fault)] += 1
                 fault.part, fault.attempts = (claim.position, claim.stop), tries.total()
                 await self._back_off(fault, claim, tries)
 
     async def _back_off(self, fault: TransferError, claim: Claim, tries: Counter[type[TransferError]]) -> None:
-        """Wait for the next attempt, or raise `fault` if there is none."""
-        job = self._job
-        attempts = tries.total()
+        """Wait for the next attempt, or raise `fault` if there is none; where there are others, do without this one."""
+        job, supplier, several = self._job, self._supplier, self._job.suppliers.several
+        attempts = max(1, tries.total())
         limit = job.retry.attempts
         if isinstance(fault, ResponseMismatchError):
             limit = min(limit, _MISMATCH_ATTEMPTS)
-        elif isinstance(fault, ConnectError) and job.remote is None:
+        elif isinstance(fault, ConnectError) and (supplier.remote is None if several else job.remote is None):
             limit = min(limit, _FIRST_CONTACT_ATTEMPTS)
         limit = min(limit, fault.most_attempts or limit)
         # A limit of its own counts only its own kind: one odd answer among many 503 is not yet a habit.
         # One at a time, those of all parts are one row: each part's own would take as many times longer as there are.
-        attempts_of_all = job.gate.in_vain if self._crowded_out else 0
+        attempts_of_all = supplier.host.gate.in_vain if self._crowded_out else 0
         exhausted = max(attempts, attempts_of_all) >= job.retry.attempts or tries[type(fault)] >= limit
-        if isinstance(fault, _RangesIgnoredError) and exhausted:
+        if isinstance(fault, RangesIgnoredError) and exhausted and not several:
             job.go_sequential(claim)
             return
-        if not fault.retryable or exhausted or not job.budget.take():
-            raise fault
+        if not fault.retryable or exhausted or not supplier.host.budget.take():
+            if not job.suppliers.give_up(supplier, fault):
+                raise fault
+            return
         retry_after = getattr(fault, "retry_after", None)
         wait = delay(job.retry, attempts - 1, job.clock.jitter(), retry_after)
-        if retry_after and job.deadline is not None and job.clock.monotonic() + wait >= job.deadline:
+        if several:
+            supplier.quiet_until = max(supplier.quiet_until, job.clock.monotonic() + wait)
+            wait = 0.0
+        if wait and retry_after and job.deadline is not None and job.clock.monotonic() + wait >= job.deadline:
             raise DeadlineError(
                 f"the server is to be asked again in {wait:.0f} s, which is past the deadline: {fault.message}"
             ) from fault
         job.counters.retries += 1
         _logger.info("bytes from %d on again in %.1f s: %s", claim.position, wait, fault)
-        await job.clock.sleep(wait)
+        if not several:
+            await job.clock.sleep(wait)
 
     async def _request(self, claim: Claim) -> None:
         """Ask once for the rest of a claim and take what comes."""
         job = self._job
-        await job.refresher.lease()  # it says which host's turn to wait for
+        supplier = self._supplier = job.suppliers.only or await job.suppliers.choose()
+        self._receiver.refresher = supplier.refresher
+        self._asked = job.clock.monotonic()
+        supplier.busy += 1
+        try:
+            await self._ask(claim, supplier)
+        finally:
+            supplier.busy -= 1
+
+    async def _ask(self, claim: Claim, supplier: Supplier) -> None:
+        job, refresher = self._job, supplier.refresher
+        await refresher.lease()  # it says which host's turn to wait for
         kind = Kind.FIRST if job.remote is None else Kind.PART
-        async with job.gate.turn() as turn, job.commons.slots.turn(kind):
-            lease = await job.refresher.lease()
+        async with supplier.host.gate.turn() as turn, job.commons.slots.turn(kind):
+            if supplier.given_up:
+                return
+            lease = await refresher.lease()
             try:
                 refusal, redirected = await self._exchange(claim, lease)
             except ConnectError as error:
@@ -167,23 +200,42 @@ class Fetcher:
 
     async def _exchange(self, claim: Claim, lease: Lease) -> tuple[Refusal | None, bool]:
         """One request and its response; a refusal, and whether it came from the target of a redirect."""
-        job = self._job
+        job, supplier = self._job, self._supplier
         job.counters.requests += 1
-        began = job.clock.monotonic()
-        async with job.transport.open(
-            lease.url, claim.position, claim.stop, headers=job.headers, home=job.refresher.home
-        ) as response:
-            if response.status in _SERVED:  # a refusal is quicker, or slower, than what is asked for
-                job.scheduler.note_latency(job.clock.monotonic() - began)
-            if not response.hops:  # only the server that the URL itself leads to knows when that URL dies
-                job.refresher.note_date(response.headers.get("date"))
-            return await self._take(response, claim, lease), response.hops > 0
+        began, position, served = job.clock.monotonic(), claim.position, False
+        opening = job.transport.open(
+            lease.url, claim.position, claim.stop, headers=job.headers, home=job.suppliers.home
+        )
+        if job.suppliers.several:
+            opening = patiently(opening, job.suppliers.patience(supplier))
+        try:
+            async with opening as response:
+                served = response.status in _SERVED
+                if served:  # a refusal is quicker, or slower, than what is asked for
+                    supplier.latency = job.clock.monotonic() - began
+                    job.scheduler.note_latency(supplier.latency)
+                if not response.hops:  # only the server that the URL itself leads to knows when that URL dies
+                    supplier.refresher.note_date(response.headers.get("date"))
+                return await self._take(response, claim, lease), response.hops > 0
+        finally:
+            if served and job.suppliers.plural:
+                now = job.clock.monotonic()
+                supplier.note(claim.position - position, now - began, now)
+
+    def _judged(self, response: Response, claim: Claim) -> Verdict:
+        job = self._job
+        expected = job.suppliers.expected(self._supplier, job.remote)
+        verdict = judge(
+            response.status, response.headers, Asked(claim.position, claim.stop, expected, job.declared_size)
+        )
+        if job.suppliers.plural:
+            vet(job, self._supplier, verdict, response)
+        return verdict
 
     async def _take(self, response: Response, claim: Claim, lease: Lease) -> Refusal | None:
         """Do what the verdict on a response says; a refusal is only read here."""
         job = self._job
-        asked = Asked(claim.position, claim.stop, job.remote, job.declared_size)
-        match judge(response.status, response.headers, asked):
+        match self._judged(response, claim):
             case Accept(part, remote):
                 await self._accept(response, remote, claim, lease, whole=part == (0, remote.size))
                 if claim.stop is None:  # a stream of unknown length that broke: now its length is known
@@ -199,7 +251,7 @@ class Fetcher:
                 claim.position = 0
                 await self._receiver.whole(response, remote, claim, lease)
             case RangeIgnored():
-                raise _RangesIgnoredError("the server ignored the range and sent the whole object", retryable=True)
+                raise RangesIgnoredError("the server ignored the range and sent the whole object", retryable=True)
             case Complete(remote):
                 await self._accept(response, remote, claim, lease)
                 self._receiver.end(claim)
@@ -224,27 +276,30 @@ class Fetcher:
         self, response: Response, remote: RemoteObject, claim: Claim, lease: Lease, *, whole: bool = False
     ) -> None:
         """Tell the others; `whole` if the body is all of the object."""
-        served = response.status in _SERVED
-        self._job.refresher.accepted(lease)
-        await self._job.learn(remote, claim, promised(response.headers, whole=whole) if served else ())
+        job = self._job
+        promises = promised(response.headers, whole=whole) if response.status in _SERVED else ()
+        self._supplier.refresher.accepted(lease)
+        if job.suppliers.plural:
+            remote = job.suppliers.accepted(self._supplier, remote, promises, job.remote)
+        await job.learn(remote, claim, promises)
 
     async def _read_refusal(self, response: Response, lease: Lease) -> Refusal:
-        job = self._job
+        job, refresher = self._job, self._supplier.refresher
         return read_refusal(
             status=response.status,
             headers=response.headers,
             body=await response.excerpt(ERROR_BODY_LIMIT),
             url=lease.url.url,
-            expires_at=job.refresher.expires_at,
-            worked=job.refresher.worked(lease),
-            first=job.remote is None,
+            expires_at=refresher.expires_at,
+            worked=refresher.worked(lease),
+            first=(self._supplier.remote if job.suppliers.plural else job.remote) is None,
             secrets=response.secrets,
         )
 
     async def _refused(self, refusal: Refusal, lease: Lease, *, redirected: bool) -> None:
         """Renew the URL where that may help, else raise what the refusal means."""
         renewable = self._may_be_renewed(refusal, redirected=redirected)
-        if renewable and await self._job.refresher.rejected(lease, refusal, redirected=redirected):
+        if renewable and await self._supplier.refresher.rejected(lease, refusal, redirected=redirected):
             return
         words = f": {refusal.excerpt}" if refusal.excerpt else ""
         kind = ForbiddenError if refusal.kind is RefusalKind.FORBIDDEN else HttpStatusError
@@ -259,7 +314,7 @@ class Fetcher:
 
     def _may_be_renewed(self, refusal: Refusal, *, redirected: bool) -> bool:
         """Whether another URL may help; where there is none to be had, "not found" means what it says."""
-        refresher = self._job.refresher
+        refresher = self._supplier.refresher
         if refusal.status in _NOT_FOUND and not refresher.renewable and not redirected and not refresher.expires_at:
             return False
         return refusal.kind in _RENEWABLE

@@ -20,6 +20,7 @@ from asyncdl.rules.parts import Claim
 from asyncdl.rules.retry import RetryBudget
 from asyncdl.scheduler import Scheduler
 from asyncdl.slots import Slots
+from asyncdl.suppliers import Suppliers
 
 #: Queue items that the writer takes to the disk in one go, as a share of `Options.queue_depth`; the queue has the rest.
 _WRITE_SHARE = 4
@@ -77,6 +78,10 @@ class Job:
     """One download in progress.
 
     Attributes:
+        refresher: of the first place's URL.
+        others: those of further places that have the object.
+        pinned: the checksum that the caller gave, where there are such places.
+        suppliers: all these places.
         declared_size: what the caller says the object's size is.
         deadline: on the monotonic clock, or None.
         on_remote: told once, with the claim it came for and the checksums promised, when the first response says what
@@ -101,6 +106,9 @@ class Job:
     declared_size: int | None
     deadline: float | None
     on_remote: Callable[[RemoteObject, Claim, tuple[Checksum, ...]], object]
+    others: tuple[UrlRefresher, ...] = ()
+    pinned: Checksum | None = None
+    suppliers: Suppliers = field(init=False)
     queue: asyncio.Queue[Chunk | None] = field(init=False)
     share: Share | None = field(init=False)
     intake: Intake = field(init=False)
@@ -115,7 +123,14 @@ class Job:
         self.queue = asyncio.Queue(self.options.queue_depth - self.write_batch)
         self.share = Share(self.queue, self.commons.room) if self.commons.room else None
         self.intake = self.share or self.queue
-        self.scheduler = Scheduler(lambda: self.gate)
+        self.suppliers = Suppliers(
+            (self.refresher, *self.others),
+            self.commons.hosts,
+            self.clock,
+            pinned=self.pinned,
+            declared_size=self.declared_size,
+        )
+        self.scheduler = Scheduler(lambda: self.suppliers)
 
     @property
     def transport(self) -> Transport:
@@ -123,8 +138,8 @@ class Job:
 
     @property
     def host(self) -> Host:
-        """The one that the present URL leads to."""
-        return self.commons.hosts.of(self.refresher.origin)
+        """The one that the present URL of the first place leads to."""
+        return self.suppliers.all[0].host
 
     @property
     def gate(self) -> Gate:

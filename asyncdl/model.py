@@ -14,6 +14,7 @@ from typing import Final, Literal, NamedTuple, Protocol, TypeAlias, runtime_chec
 from urllib.parse import urlsplit
 
 from asyncdl.errors import OptionsError
+from asyncdl.mirrors import Mirrors
 
 IfExists: TypeAlias = Literal["skip", "replace", "error"]
 HeaderPairs: TypeAlias = tuple[tuple[str, str], ...]
@@ -95,7 +96,9 @@ class UrlProvider(Protocol):
 
 #: A provider may also be a plain function; it runs in a worker thread, so that a slow one stops nobody else.
 SyncUrlProvider: TypeAlias = Callable[[SignedUrl | None], "SignedUrl | str | Awaitable[SignedUrl | str]"]
-Source: TypeAlias = str | SignedUrl | UrlProvider | SyncUrlProvider
+#: Where one place's URLs come from.
+SingleSource: TypeAlias = str | SignedUrl | UrlProvider | SyncUrlProvider
+Source: TypeAlias = SingleSource | Mirrors[SingleSource]
 
 
 #: Bytes of the digest of each algorithm that asyncdl verifies, the strongest algorithm first.
@@ -186,7 +189,7 @@ class Request:
     """One file to download: from `source` to `dest`. Its repr shows neither source nor headers: they hold secrets.
 
     Args:
-        source: a URL, a `SignedUrl`, or a provider of them.
+        source: a URL, a `SignedUrl`, a provider of them, or `Mirrors` of all these.
         dest: path of the finished file; its directory must exist.
         size: the object's size in bytes, if known; saves the probe and is checked before any byte is written.
         checksum: of the object, if known; verified before `dest` appears.

@@ -17,7 +17,7 @@ from asyncdl.errors import (
 )
 from asyncdl.job import Job
 from asyncdl.model import Chunk, Part, RemoteObject
-from asyncdl.refresher import Lease
+from asyncdl.refresher import Lease, UrlRefresher
 from asyncdl.rules.pace import PaceKeeper
 from asyncdl.rules.parts import Claim
 from asyncdl.rules.ranges import body_length
@@ -29,10 +29,15 @@ class _TooLongError(ResponseMismatchError):
 
 
 class Receiver:
-    """Takes bodies for one fetcher."""
+    """Takes bodies for one fetcher.
+
+    Attributes:
+        refresher: told of what its URL has brought.
+    """
 
     def __init__(self, job: Job) -> None:
         self._job = job
+        self.refresher: UrlRefresher = job.refresher
 
     async def whole(self, response: Response, remote: RemoteObject, claim: Claim, lease: Lease) -> None:
         """Take a 200; where its framing has no length, it must end by itself, and where it should."""
@@ -94,7 +99,7 @@ class Receiver:
                         if not transfer.keeps(chunk):  # cut off while it was on its way
                             break
                         await self._put(chunk, watch.keeper)
-                        job.refresher.brought(lease)
+                        self.refresher.brought(lease)
                         job.counters.fetched += chunk.stop - claim.position
                         claim.advance(chunk.stop)
             except (TimeoutError, TransferError) as error:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from asyncdl.edge.clock import Clock
 from asyncdl.edge.provider import ask
 from asyncdl.errors import ForbiddenError, OptionsError, RefreshError, TransferError, UrlExpiredError
-from asyncdl.model import SignedUrl, Source
+from asyncdl.model import SignedUrl, SingleSource
 from asyncdl.options import Options, Timeouts
 from asyncdl.rules.expiry import expires_at, parse_http_date
 from asyncdl.rules.rejection import Refusal, RefusalKind
@@ -50,7 +50,7 @@ class Lease:
 class UrlRefresher:
     """Hands out leases; `refreshes` counts the provider's calls after the first."""
 
-    def __init__(self, source: Source, options: Options, timeouts: Timeouts, clock: Clock) -> None:
+    def __init__(self, source: SingleSource, options: Options, timeouts: Timeouts, clock: Clock) -> None:
         self._options, self._timeouts, self._clock = options, timeouts, clock
         self._provider = None if isinstance(source, str | SignedUrl) else source
         self._lock = asyncio.Lock()
@@ -81,6 +81,11 @@ class UrlRefresher:
     def origin(self) -> Origin | None:
         """The origin of the present URL; None before there is one."""
         return self._origin
+
+    @property
+    def shown(self) -> str:
+        """The present URL, as far as it may be shown."""
+        return "its provider" if self._lease is None else self._lease.url.public
 
     @property
     def expires_at(self) -> float | None:

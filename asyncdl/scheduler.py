@@ -11,8 +11,8 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
-from asyncdl.gate import Gate
 from asyncdl.model import Chunk
 from asyncdl.rules.parts import Claim, Planner, measured_part_size
 from asyncdl.rules.stealing import Standing, place_to_cut, slowest_first
@@ -24,6 +24,14 @@ _logger = logging.getLogger("asyncdl")
 _POLL = 0.25
 #: How much one request changes what is held to be usual; where bytes are counted, one of many bytes changes more.
 _WEIGHT = 0.3
+
+
+class Passage(Protocol):
+    """What the next request has to pass: a gate, or several."""
+
+    def passes(self, *, freed: int = 0) -> bool:
+        """Whether it could go at once, were it not for `freed` of those in flight."""
+        ...
 
 
 @dataclass(slots=True, eq=False)
@@ -80,7 +88,7 @@ class Scheduler:
             fetchers.
     """
 
-    def __init__(self, gate: Callable[[], Gate]) -> None:
+    def __init__(self, gate: Callable[[], Passage]) -> None:
         self.planner: Planner | None = None
         self.most: int | None = None
         self._gate = gate

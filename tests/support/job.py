@@ -11,7 +11,7 @@ from typing import Any
 
 from asyncdl.edge.transport import Body, Response, Transport
 from asyncdl.job import Commons, Job
-from asyncdl.model import Checksum, Chunk, HeaderPairs, Part, RemoteObject, SignedUrl, Source
+from asyncdl.model import Checksum, Chunk, HeaderPairs, Part, RemoteObject, SignedUrl, SingleSource
 from asyncdl.options import Options, Retry, Timeouts
 from asyncdl.refresher import UrlRefresher
 from asyncdl.rules.parts import Claim, Planner
@@ -27,7 +27,7 @@ CONTENT = b"".join(at.to_bytes(8, "big") for at in range(0, 8 * 4096, 8))
 def make_job(
     transport: Transport,
     *,
-    source: Source = SOURCE,
+    source: SingleSource = SOURCE,
     size: int | None = len(CONTENT),
     part_size: int | None = None,
     retry: Retry = Retry(),

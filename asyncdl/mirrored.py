@@ -1,0 +1,60 @@
+"""What a fetcher does only where several places have the object: it doubts what they send, and waits for none long."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from asyncdl.edge.transport import Response
+from asyncdl.errors import ResponseMismatchError, StallError, TransferError
+from asyncdl.job import Job
+from asyncdl.rules.promises import promised
+from asyncdl.rules.ranges import Accept, Complete, RangeIgnored, Sequential, Verdict
+from asyncdl.suppliers import Supplier
+
+
+class RangesIgnoredError(ResponseMismatchError):
+    """A server that serves ranges, or was thought to, sent the whole object."""
+
+
+def vet(job: Job, supplier: Supplier, verdict: Verdict, response: Response) -> None:
+    """See whether a response that answers its request is of the object that other places have.
+
+    Raises:
+        RemoteChangedError, IntegrityError, PassedOverError: as `Suppliers.vet`.
+        RangesIgnoredError: it is, but as one stream, and others send ranges.
+    """
+    suppliers = job.suppliers
+    match verdict:
+        case Accept(part, remote):
+            suppliers.vet(supplier, remote, promised(response.headers, whole=part == (0, remote.size)))
+        case Sequential(remote):
+            fits = remote.size is not None and remote.size <= job.options.chunk_size
+            suppliers.vet(supplier, remote, promised(response.headers, whole=True), ranges=fits)
+            if job.remote is not None and suppliers.several and not job.sequential:
+                raise RangesIgnoredError("the server sent the whole object instead of a range", retryable=True)
+        case RangeIgnored(remote):
+            suppliers.vet(supplier, remote, promised(response.headers, whole=True))
+        case Complete(remote):
+            suppliers.vet(supplier, remote, ())
+        case _:
+            pass
+
+
+@asynccontextmanager
+async def patiently(opening: AbstractAsyncContextManager[Response], seconds: float | None) -> AsyncIterator[Response]:
+    """A response, if its headers come within `seconds`; None for no bound but its own.
+
+    Raises:
+        StallError: they do not.
+    """
+    bound = asyncio.timeout(seconds)
+    try:
+        async with bound, opening as response:
+            bound.reschedule(None)
+            yield response
+    except TimeoutError as error:
+        if not bound.expired() or isinstance(error, TransferError):
+            raise
+        raise StallError("it does not answer, and another mirror does", retryable=True) from None
