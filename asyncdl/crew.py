@@ -42,8 +42,9 @@ class Crew:
         Waits for fetchers, which have bounds of their own.
         """
         job, clock = self._job, self._job.clock
-        growth = Growth(await self._number_to_begin_with(), clock.monotonic())
-        while self._send(growth.wanted) and self._first < self._most:
+        first = await self._number_to_begin_with()
+        growth = Growth(first, clock.monotonic())
+        while self._send(growth.wanted) and first < self._most:
             tick = _SLOW_TICK if growth.resting(clock.monotonic()) else _TICK
             await asyncio.wait(map(_end, job.fetchers), timeout=tick)
             if all(fetcher.done() for fetcher in job.fetchers):
@@ -60,8 +61,6 @@ class Crew:
             )
 
     async def _number_to_begin_with(self) -> int:
-        if self._first == self._most:
-            return self._first
         scheduler = self._job.scheduler
         before = scheduler.received
         await asyncio.wait(map(_end, self._job.fetchers), timeout=FIRST_LOOK)

@@ -306,7 +306,7 @@ class TestHelp:
         """Where a new request would only wait, nothing is taken from one that gets on; a dead one frees its place."""
         gate = Gate(1, ManualClock(), Retry())
         scheduler = make_scheduler(16 * MIB, 8 * MIB)
-        scheduler._gate = gate
+        scheduler._gate = lambda: gate
         one, two = await claimed(scheduler), await claimed(scheduler)
         async with gate.turn() as turn:
             with receiving(scheduler, one, **GOOD):
