@@ -31,6 +31,7 @@ class Crew:
         self._job, self._start, self._most = job, start, most
         self._first = min(job.options.first_connections, most)
         job.scheduler.most = None
+        job.scheduler.expected = self._first
 
     def begin(self, claim: Claim | None) -> None:
         """Start the first fetcher; with `claim`, or with what the planner has."""
@@ -69,7 +70,7 @@ class Crew:
     def _send(self, wanted: int) -> bool:
         """Have `wanted` fetchers, as far as there are parts for them; whether there may be some later."""
         job = self._job
-        job.scheduler.most = wanted
+        job.scheduler.most = job.scheduler.expected = wanted
         unclaimed = job.scheduler.planner.unclaimed if job.scheduler.planner else 0
         job.fetchers[:] = [fetcher for fetcher in job.fetchers if not fetcher.done()]
         for _ in range(min(wanted - len(job.fetchers), unclaimed)):

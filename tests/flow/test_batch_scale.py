@@ -85,9 +85,7 @@ async def test_killed_until_done(tmp_path: Path, sized: bool) -> None:
     small, large, size, chance = 120, 3, 20_000, random.Random(11)  # reproducible
     order: dict[str, object] = {"kinds": {"small": small, "large": large}}
     async with Origin(connection_rates=lambda _: 8e6) as origin:
-        contents = {
-            f"/small-{number}": origin.add(f"/small-{number}", size) for number in range(small)
-        }
+        contents = {f"/small-{number}": origin.add(f"/small-{number}", size) for number in range(small)}
         contents |= {f"/large-{number}": origin.add(f"/large-{number}", 3 * MIB) for number in range(large)}
         if sized:
             order["sized"] = {"small": size, "large": 3 * MIB}
