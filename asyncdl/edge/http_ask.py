@@ -7,8 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 import zlib
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import count
 from types import TracebackType
 from typing import Final, Self
 
@@ -19,15 +23,19 @@ from asyncdl.edge.environment import check_proxy, proxy_for
 from asyncdl.edge.http_connections import Connector, RawResponse, Trust, as_read
 from asyncdl.edge.http_faults import leads_inside, translate
 from asyncdl.edge.waits import Bound, is_cancelled
-from asyncdl.errors import AsyncdlError, ConnectError, ResponseMismatchError, StallError, TransferError
+from asyncdl.errors import ConnectError, OptionsError, ResponseMismatchError, StallError, TransferError
 from asyncdl.model import HeaderPairs, Headers
-from asyncdl.options import MIB, Options, Timeouts
+from asyncdl.options import MIB, Options, Retry, Timeouts
 from asyncdl.rules import addresses
 from asyncdl.rules.fields import merge_fields, take_userinfo
+from asyncdl.rules.providers import TRANSIENT_STATUSES
+from asyncdl.rules.retry import delay, parse_retry_after
 from asyncdl.rules.urls import check_headers, check_url, origin_of, redirect_target
 
 #: Most bytes of an answer, unless who asks says otherwise; a page of a listing is at most some hundred KiB.
 MOST_ANSWER: Final = 4 * MIB
+#: The waits between the tries of one question.
+_RETRY: Final = Retry()
 #: Seconds granted to connections that are being closed.
 _CLOSE_GRACE: Final = 2.0
 #: zlib's name for "a gzip header and trailer" (zlib manual, inflateInit2).
@@ -53,22 +61,22 @@ class Reply:
     peer: str | None = field(default=None, repr=False)
 
     def target(self, options: Options) -> str | None:
-        """Where the answer's Location leads, as an absolute URL; None where it has none.
+        """Where the answer's Location leads, as `leads_to` has it; None where it has none."""
+        location = self.headers.get("Location")
+        return None if location is None else self.leads_to(location, options)
+
+    def leads_to(self, reference: str, options: Options) -> str:
+        """The absolute URL of what the answer refers to.
 
         Raises:
             ResponseMismatchError: from https to http, to no http(s) URL, or from a public host to an address that is
                 spelled out and not public, unless `options` allow that.
         """
-        location = self.headers.get("Location")
-        if location is None:
-            return None
-        target = redirect_target(self.url, location)
-        if not options.allow_private_redirects:
-            host = origin_of(target).host
-            asked = origin_of(self.url).host
-            public = addresses.may_be_public(asked) if self.peer is None else addresses.is_public(self.peer)
-            if public and not addresses.may_be_public(host):
-                raise leads_inside()
+        target = redirect_target(self.url, reference)
+        asked = origin_of(self.url).host
+        public = addresses.may_be_public(asked) if self.peer is None else addresses.is_public(self.peer)
+        if public and not options.allow_private_redirects and not addresses.may_be_public(origin_of(target).host):
+            raise leads_inside()
         return target
 
 
@@ -109,6 +117,7 @@ class Asker:
         headers: HeaderPairs = (),
         body: bytes | None = None,
         limit: int = MOST_ANSWER,
+        tries: int = 1,
     ) -> Reply:
         """Send one request and bring in its answer, whatever its status; a redirect is not followed.
 
@@ -118,6 +127,8 @@ class Asker:
             headers: sent with it.
             body: of the request.
             limit: most bytes of the answer's body, as sent and as decoded.
+            tries: how often it is sent, at most, where a fault or a status (429, 503 and the like) may pass; more than
+                one for what does no harm when it arrives twice.
 
         Raises:
             OptionsError: the URL or a header cannot be sent.
@@ -126,28 +137,30 @@ class Asker:
             ResponseMismatchError: not HTTP, a coding nobody asked for, or more than `limit` bytes.
         """
         target, basic = take_userinfo(check_url(url))
-        own = (("Accept-Encoding", "gzip"), ("User-Agent", self._options.user_agent or f"asyncdl/{__version__}"))
+        # The answer to a HEAD has a size to tell, and that of something else once it is coded.
+        coding = "identity" if method == "HEAD" else "gzip"
+        own = (("Accept-Encoding", coding), ("User-Agent", self._options.user_agent or f"asyncdl/{__version__}"))
         fields = merge_fields(check_headers(headers), basic, own)
         proxy = self._proxy or (proxy_for(target) if self._options.use_environment else None)
+        exchange = partial(self._exchange, method, target, fields, body, proxy, limit)
         patience = self._timeouts.refresh
+        due = asyncio.get_running_loop().time() + patience
         bound = Bound(patience)
         fault: TransferError
         try:
             async with bound.timeout:
-                return await self._exchange(method, target, fields, body, proxy, limit)
-        except AsyncdlError:
-            raise
+                return await _repeated(exchange, tries, due)
         except asyncio.CancelledError:
             if is_cancelled():
                 raise
             # Who closes this asker cancels what waits for its connections.
             fault = ConnectError("the wait for a connection was called off", retryable=True)
-        except Exception as error:  # noqa: BLE001  # whatever a library raises may name the URL, and not all is ClientError
-            expired = bound.timeout.expired()
-            fault = StallError(f"no answer within {patience:g} s", retryable=True) if expired else translate(error)
+        except TimeoutError:
+            if not bound.timeout.expired():
+                raise  # a StallError is one too
+            fault = StallError(f"no answer within {patience:g} s", retryable=True)
         finally:
             bound.cancel()
-        # Raised out here so that no exception with a URL inside hangs on to it as its context.
         raise fault
 
     async def _exchange(
@@ -190,6 +203,42 @@ class Asker:
                 trust_env=False,
             )
         return self._session
+
+
+async def _repeated(exchange: Callable[[], Awaitable[Reply]], tries: int, due: float) -> Reply:
+    """The first answer that is worth no other try."""
+    for attempt in count():
+        reply, fault = await _attempted(exchange)
+        last = attempt + 1 >= tries
+        wait = delay(_RETRY, attempt, random.random(), None if reply is None else _retry_after(reply))
+        # What would come too late is not waited for: the answer there is says more than that time is up.
+        last = last or asyncio.get_running_loop().time() + wait >= due
+        if fault is not None and (last or not fault.retryable):
+            # Raised out here so that no exception with a URL inside hangs on to it as its context.
+            raise fault
+        if reply is not None and (last or not _may_pass(reply)):
+            return reply
+        await asyncio.sleep(wait)
+    raise AssertionError
+
+
+async def _attempted(exchange: Callable[[], Awaitable[Reply]]) -> tuple[Reply | None, TransferError | None]:
+    try:
+        return await exchange(), None
+    except OptionsError:
+        raise
+    except TransferError as error:
+        return None, error
+    except Exception as error:  # noqa: BLE001  # whatever a library raises may name the URL, and not all is ClientError
+        return None, translate(error)
+
+
+def _may_pass(reply: Reply) -> bool:
+    return reply.status in TRANSIENT_STATUSES and reply.headers.get("Location") is None
+
+
+def _retry_after(reply: Reply) -> float | None:
+    return parse_retry_after(reply.headers.get("Retry-After"), date=reply.headers.get("Date"))
 
 
 def _decoded(data: bytes, coding: str, limit: int) -> bytes:
