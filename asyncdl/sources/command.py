@@ -13,7 +13,7 @@ import contextlib
 import os
 import shlex
 import signal
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from asyncdl.errors import OptionsError, RefreshError
 from asyncdl.rules.redaction import redact_text
@@ -21,7 +21,7 @@ from asyncdl.sources.terminal import without_escapes
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
-    from collections.abc import Sequence
+    from collections.abc import Callable, Coroutine, Sequence
 
     from asyncdl.model import SignedUrl
 
@@ -109,7 +109,9 @@ class CommandSource:
         return _first_line(process.returncode, output, errors, rejected)
 
     async def _spawn(self) -> Process:
-        start = asyncio.create_subprocess_shell if self._shell else asyncio.create_subprocess_exec
+        start: Callable[..., Coroutine[Any, Any, Process]] = (
+            asyncio.create_subprocess_shell if self._shell else asyncio.create_subprocess_exec
+        )
         spawning = asyncio.ensure_future(
             start(
                 *self._argv,

@@ -82,6 +82,7 @@ async def test_codings(service: Service, asker: Asker, method: str, coding: str)
         (zlib.compress(b"x"), "deflate", "nobody asked for"),
         (b"x", "br", "nobody asked for"),
     ],
+    ids=["long", "long when decoded", "bomb", "cut off", "no gzip", "deflate", "br"],
 )
 async def test_bodies_that_are_refused(service: Service, asker: Asker, body: bytes, coding: str, words: str) -> None:
     """Too long, as sent or as decoded; broken; in another coding."""

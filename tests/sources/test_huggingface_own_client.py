@@ -11,7 +11,7 @@ import pytest
 
 from asyncdl.options import Options
 from asyncdl.sources.huggingface import HubRepo
-from asyncdl.testing import Origin
+from asyncdl.testing import Content, Origin
 from tests.support.flow import PART, QUICK, fetch
 from tests.support.hub import TOKEN, running
 
@@ -31,7 +31,11 @@ async def test_its_own_client_takes_the_same_bytes(
     async with running(origin) as hub:
         model, data = hub.large(5 * PART + 7), hub.large(3 * PART, seed=2)
         hub.repo("models/org/model", readers={TOKEN}).commit({"weights/model.bin": model, "config.json": b"{}"})
-        files = {"a b/c.bin": data, "README.md": b"read me\n", **{f"n/{n}.txt": b"%d" % n for n in range(20)}}
+        files: dict[str, bytes | Content] = {
+            "a b/c.bin": data,
+            "README.md": b"read me\n",
+            **{f"n/{n}.txt": b"%d" % n for n in range(20)},
+        }
         hub.repo("datasets/org/data", readers={TOKEN}).commit(files, "feature/x")
         hub.page = 7
         environment = os.environ | {

@@ -77,7 +77,7 @@ async def test_the_example_of_the_documentation(
         )
         unknown = await asyncio.to_thread(open_collection, "acme://Apollo", options=_PLAIN, timeouts=QUICK)
         with pytest.raises(SourceError, match="acme://Apollo: no such project"):
-            await anext(unknown.files())  # type: ignore[call-overload]
+            await anext(unknown.files())
 
     assert "acme" in known
     assert holds(tmp_path / "f", content)

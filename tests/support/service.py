@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 from aiohttp import web
 
@@ -26,9 +26,9 @@ class Service:
 @asynccontextmanager
 async def serving(handle: Callable[[web.Request], Any]) -> AsyncIterator[str]:
     """An aiohttp server with one handler, on a port of the system's choice; its URL."""
-    runner = web.ServerRunner(web.Server(handle))
+    runner = web.ServerRunner(web.Server(cast("Any", handle), handler_cancellation=True), shutdown_timeout=1)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0, shutdown_timeout=1)
+    site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     try:
         yield f"http://127.0.0.1:{runner.addresses[0][1]}"
