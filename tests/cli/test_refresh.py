@@ -19,6 +19,8 @@ from tests.support.service import Service, serving
 
 _URL = "https://host/model.bin?X-Amz-Signature=0123456789abcdef"
 ROOT = Path(__file__).parents[2]
+#: The command blocks its loop while it reads arguments and imports what it needs: nothing else runs yet.
+pytestmark = pytest.mark.usefixtures("may_block")
 
 
 @pytest.fixture

@@ -45,7 +45,7 @@ async def test_a_download_whose_urls_die(
 ) -> None:
     """Each way to answer serves a whole download, renewals included."""
     content = origin.add("/f", SIZE)
-    origin.rate = 2.5 * PART
+    origin.rate = 6 * PART
 
     def answer(_: web.Request) -> web.Response:
         url = origin.presign("/f", ttl=0.4)
@@ -54,7 +54,7 @@ async def test_a_download_whose_urls_die(
         return web.json_response({"url": url}) if kind == "json" else web.Response(text=f"\n {url} \nmore\n")
 
     service.answer = answer
-    result = await fetch(_source(service), tmp_path / "f", options=small(1, refresh_margin=0.0))
+    result = await fetch(_source(service), tmp_path / "f", options=small(1, refresh_margin=0.0, reuse_window=0.0))
 
     assert holds(tmp_path / "f", content)
     assert result.refreshes >= 1

@@ -19,6 +19,8 @@ from tests.support.hub import TOKEN, Hub, running
 
 SIZE = 6 * PART + 999
 _PLAIN = Options(use_environment=False)
+#: Of a URL that lives so short, neither the margin nor the window may be seconds.
+RENEWING = small(1, refresh_margin=0.0, reuse_window=0.0)
 
 
 @pytest.fixture
@@ -51,12 +53,10 @@ async def test_a_large_file_whose_urls_die(hub: Hub, tmp_path: Path, no_leaks: o
     """Renewed by asking the Hub again, and verified by the hash that the Hub says."""
     content = hub.large(SIZE)
     hub.repo("models/org/model").commit({"weights/model.bin": content})
-    hub.ttl, hub.origin.rate = 0.4, 2.5 * PART
+    hub.ttl, hub.origin.rate = 0.4, 6 * PART
     file = HubFile("org/model", "weights/model.bin", options=_PLAIN)
     found = await file.describe()
-    result = await fetch(
-        file, tmp_path / "f", size=found.size, checksum=found.checksum, options=small(1, refresh_margin=0.0)
-    )
+    result = await fetch(file, tmp_path / "f", size=found.size, checksum=found.checksum, options=RENEWING)
 
     assert holds(tmp_path / "f", content)
     assert (SIZE, f"sha256:{content.sha256()}", "model.bin") == (result.size, str(result.checksum), found.name)

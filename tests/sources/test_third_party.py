@@ -54,7 +54,7 @@ async def test_the_example_of_the_documentation(
 ) -> None:
     """Its scheme is known, its files come, under URLs that die, with their checksums."""
     content = origin.add("/a/model.bin", SIZE)
-    origin.rate = 2.5 * PART
+    origin.rate = 6 * PART
 
     async def service(request: web.Request) -> web.StreamResponse:
         if request.path == "/list/apollo":
@@ -73,7 +73,7 @@ async def test_the_example_of_the_documentation(
             tmp_path / "f",
             size=files[0].size,
             checksum=files[0].checksum,
-            options=small(1, refresh_margin=0.0),
+            options=small(1, refresh_margin=0.0, reuse_window=0.0),
         )
         unknown = await asyncio.to_thread(open_collection, "acme://Apollo", options=_PLAIN, timeouts=QUICK)
         with pytest.raises(SourceError, match="acme://Apollo: no such project"):
