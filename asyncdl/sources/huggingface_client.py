@@ -20,6 +20,7 @@ from asyncdl.rules.urls import check_url, origin_of
 from asyncdl.sources.huggingface_names import Place
 
 ENDPOINT: Final = "https://huggingface.co"
+_HUBS: Final = frozenset({origin_of(ENDPOINT), origin_of("https://hf.co")})
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 #: Times one question is sent, at most; within `Timeouts.refresh` all the same.
 _TRIES: Final = 4
@@ -83,7 +84,9 @@ class HubClient:
             target = reply.target(self.options) if reply.status in _REDIRECTS else None
             # What is said of a large file is said by what leads to its store, even one on the same host.
             linked = reply.headers.has_any({"x-linked-etag", "x-linked-size"})
-            if target is None or linked or origin_of(target) != origin_of(self.endpoint):
+            # A mirror may send to the Hub that it is of; that one is asked without its token.
+            within = target is not None and origin_of(target) in {origin_of(self.endpoint), *_HUBS}
+            if target is None or linked or not within:
                 return reply
             url = target
         raise SourceError(f"{place}: the Hub redirects without end")

@@ -56,7 +56,11 @@ class Place:
             raise OptionsError("a path in a repository has no empty parts and no dots alone", hint=_HINT)
 
     def __str__(self) -> str:
-        at = "" if self.revision == MAIN else f"@{self.revision}"
+        # As it would be read again; a `%` too would be taken for the beginning of something encoded.
+        revision = self.revision
+        if not _SPECIAL.fullmatch(revision):
+            revision = revision.replace("%", "%25").replace("/", "%2F")
+        at = "" if self.revision == MAIN else f"@{revision}"
         path = f"/{self.path}" if self.path else ""
         return f"{SCHEME}{_PREFIXES[self.kind]}{self.repo}{at}{path}"
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from yarl import URL
 
 import asyncdl
-from asyncdl.edge import http
+from asyncdl.edge import http_connections
 from asyncdl.edge.http_connections import as_read
 from asyncdl.errors import OptionsError, ResponseMismatchError
 from asyncdl.rules.urls import check_url, origin_of, redirect_target
@@ -172,7 +172,7 @@ async def test_readers_that_disagree(origin: Origin) -> None:
 def test_who_is_judged_is_who_is_asked(monkeypatch: pytest.MonkeyPatch, read: str) -> None:
     """Should a library come to read a URL in its own way, in host or port, that URL is not asked."""
     assert URL("http://good.test/f") == as_read("http://good.test/f")
-    monkeypatch.setattr(http, "URL", lambda *_, **__: URL(read))
+    monkeypatch.setattr(http_connections, "URL", lambda *_, **__: URL(read))
 
     with pytest.raises(ValueError, match=r"good\.test"):
         as_read("http://good.test/f")

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.parse import quote
 
+import hypothesis
 import pytest
 from aiohttp import web
+from hypothesis import strategies as st
 
 from asyncdl.errors import OptionsError, SourceError
 from asyncdl.model import SignedUrl
 from asyncdl.options import Options, Timeouts
 from asyncdl.sources.contract import RemoteFile
 from asyncdl.sources.huggingface import HubFile, HubRepo, open_url
+from asyncdl.sources.huggingface_names import Place, parse
 from asyncdl.testing import Origin
 from tests.support.flow import PART, QUICK, fetch, holds, small
 from tests.support.hub import TOKEN, Hub, running
@@ -214,6 +218,30 @@ def test_urls_that_stand_for_nothing(url: str) -> None:
     """They are refused before anything is sent."""
     with pytest.raises(OptionsError):
         open_url(url, options=_PLAIN, timeouts=QUICK)
+
+
+_NAMES = st.from_regex(r"[A-Za-z0-9]([A-Za-z0-9._]{0,9}[A-Za-z0-9])?", fullmatch=True).filter(
+    lambda name: ".." not in name
+)
+_TEXTS = st.text(
+    st.characters(exclude_categories=["Cc", "Cs", "Cf", "Zs", "Zl", "Zp", "Cn", "Co"]), min_size=1, max_size=12
+)
+
+
+@hypothesis.given(
+    repo=st.builds("{}/{}".format, _NAMES.filter(lambda name: name not in {"models", "datasets", "spaces"}), _NAMES),
+    revision=st.one_of(
+        _TEXTS, st.sampled_from(["main", "a/b", "refs/pr/7", "refs/convert/x.y", "refs/pr/7x", "50%2Foff"])
+    ),
+    path=st.lists(_TEXTS.filter(lambda text: text not in {".", ".."} and "/" not in text), max_size=3).map("/".join),
+    kind=st.sampled_from(["models", "datasets", "spaces"]),
+)
+def test_what_is_written_is_read_again(repo: str, revision: str, path: str, kind: str) -> None:
+    """Whatever a branch or a file is called, messages name it by a URL that stands for it."""
+    place = Place(repo=repo, revision=revision, path=path, kind=kind)
+
+    assert place == parse(str(place))
+    assert "/" not in place.resolve("https://hub").partition("/resolve/")[2].removesuffix(f"/{quote(path)}")
 
 
 async def test_refusals_say_what_to_do(hub: Hub) -> None:

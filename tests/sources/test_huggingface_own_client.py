@@ -24,8 +24,9 @@ print(snapshot_download("org/data", repo_type="dataset", revision="feature/x", l
 """
 
 
+@pytest.mark.parametrize("cached", [False, True], ids=["straight", "cached"])
 async def test_its_own_client_takes_the_same_bytes(
-    origin: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    origin: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cached: bool
 ) -> None:
     """One file and a whole repository, with a token; and asyncdl brings the same."""
     async with running(origin) as hub:
@@ -37,7 +38,7 @@ async def test_its_own_client_takes_the_same_bytes(
             **{f"n/{n}.txt": b"%d" % n for n in range(20)},
         }
         hub.repo("datasets/org/data", readers={TOKEN}).commit(files, "feature/x")
-        hub.page = 7
+        hub.page, hub.cached = 7, cached
         environment = os.environ | {
             "HF_ENDPOINT": hub.url,
             "HF_TOKEN": TOKEN,
