@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from asyncdl.errors import OptionsError, SourceError
 from asyncdl.model import SignedUrl
 from asyncdl.options import Options, Timeouts
+from asyncdl.rules.urls import origin_of
+from asyncdl.sources import huggingface_client
 from asyncdl.sources.contract import RemoteFile
 from asyncdl.sources.huggingface import HubFile, HubRepo, open_url
 from asyncdl.sources.huggingface_names import Place, parse
@@ -142,6 +144,23 @@ async def test_a_renamed_repository(hub: Hub, tmp_path: Path) -> None:
     assert holds(tmp_path / "f", content)
     assert b"little" == (tmp_path / "small").read_bytes()
     assert ["f", "small"] == [file.name for file in await listed(HubRepo("org/old", token=TOKEN, options=_PLAIN))]
+
+
+async def test_a_mirror(hub: Hub, origin: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it sends to the Hub for is asked for there, without the token that is the mirror's."""
+    content = hub.large(SIZE)
+    async with running(origin) as public:
+        monkeypatch.setattr(huggingface_client, "_HUBS", {origin_of(public.url)})
+        public.repo("models/org/model").commit({"f": content, "small": b"little"})
+        hub.trouble = lambda request: web.Response(status=308, headers={"Location": public.url + request.path_qs})
+        file, little = (HubFile("org/model", name, token=TOKEN, options=_PLAIN) for name in ("f", "small"))
+        found = await file.describe()
+        await fetch(file, tmp_path / "f", checksum=found.checksum)
+        await fetch(little, tmp_path / "small")
+
+        assert {None} == {authorization for _, _, authorization in public.asked}
+    assert holds(tmp_path / "f", content)
+    assert (SIZE, b"little") == (found.size, (tmp_path / "small").read_bytes())
 
 
 async def test_a_small_file_by_way_of_the_cache(hub: Hub, tmp_path: Path) -> None:
