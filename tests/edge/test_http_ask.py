@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import ssl
 import zlib
 from collections.abc import AsyncIterator
 
 import pytest
+import trustme
 from aiohttp import web
 
 from asyncdl.edge.http_ask import Asker, Reply
@@ -208,6 +210,23 @@ async def test_cancellation(service: Service, asker: Asker) -> None:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
+
+
+async def test_over_tls() -> None:
+    """By the certificates of the options, and no others."""
+    authority = trustme.CA()
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    async with Origin(ssl=context) as origin:
+        origin.add("/f", 10)
+        with authority.cert_pem.tempfile() as file:
+            async with Asker(Options(ca_file=file, use_environment=False), Timeouts()) as trusting:
+                reply = await trusting.ask("GET", origin.url("/f"))
+        async with Asker(_PLAIN, Timeouts()) as other:
+            with pytest.raises(ConnectError, match="TLS certificate refused"):
+                await other.ask("GET", origin.url("/f"), tries=3)
+
+    assert (200, 10) == (reply.status, len(reply.body))
 
 
 async def test_over_a_proxy() -> None:
