@@ -44,10 +44,10 @@ class _File:
             TransferError: the Hub cannot be reached.
         """
         del rejected  # whatever became of it, the Hub is asked for another
-        reply, _ = await self._ask()
+        reply, checksum = await self._ask()
         # A small file comes from the Hub itself: under a URL of its commit, whatever has happened to the branch.
         url = reply.target(self._client.options) or self._place.resolve(self._client.endpoint)
-        return SignedUrl(url, headers=await self._client.permission(url))
+        return SignedUrl(url, headers=await self._client.permission(url), checksum=checksum)
 
     async def describe(self) -> RemoteFile:
         """Its size and, of a file in LFS, its SHA-256, as the Hub says they are.
@@ -81,12 +81,10 @@ class _File:
 class HubFile(_File):
     """An `asyncdl.UrlProvider` of one file of a repository.
 
-        file = HubFile("org/model", "model.safetensors")
-        found = await file.describe()
-        await asyncdl.download(file, "model.safetensors", size=found.size, checksum=found.checksum)
+        await asyncdl.download(HubFile("org/model", "model.safetensors"), "model.safetensors")
 
-    The first answer pins the commit: a branch that moves in the middle of a download does not mix two versions. The
-    token goes to the Hub's own origin only.
+    The SHA-256 of a file in LFS comes along with its URL, and is verified. The first answer pins the commit: a branch
+    that moves in the middle of a download does not mix two versions. The token goes to the Hub's own origin only.
 
     Args:
         repo: as `org/model`.

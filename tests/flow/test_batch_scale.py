@@ -89,7 +89,7 @@ async def test_killed_until_done(tmp_path: Path, sized: bool) -> None:
         contents |= {f"/large-{number}": origin.add(f"/large-{number}", 3 * MIB) for number in range(large)}
         if sized:
             order["sized"] = {"small": size, "large": 3 * MIB}
-        kills = 0
+        kills, out = 0, b""
         base = origin.url("/small-0").rpartition("/")[0]
         complete: set[str] = set()
         while True:
