@@ -19,8 +19,9 @@ from asyncdl.options import Options, Timeouts
 from asyncdl.rules.promises import promised, to_verify
 from asyncdl.rules.urls import check_url
 from asyncdl.sources.contract import Collection, RemoteFile
-from asyncdl.sources.s3_account import Access, Account, account_for
-from asyncdl.sources.s3_address import Address, read_address
+from asyncdl.sources.s3_account import Account, account_for
+from asyncdl.sources.s3_address import read_address
+from asyncdl.sources.s3_session import Access
 
 #: Seconds; seven days are the most that a signature of version 4 can be good for (S3 API Reference, X-Amz-Expires).
 LONGEST_LIFE: Final = 604_800
@@ -161,7 +162,7 @@ class S3Prefix:
                 break
         if not found:
             raise SourceError(
-                f"{address}: there are no files", hint="check the prefix; without a slash it is one object"
+                f"{address}: there are no files", hint="check the prefix; one object has no slash at its end"
             )
 
     async def aclose(self) -> None:

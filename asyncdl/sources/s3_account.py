@@ -8,50 +8,34 @@ Rule: what botocore raises is explained here, and its log of requests and signat
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from http import HTTPStatus
 from importlib.util import find_spec
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 from urllib.parse import parse_qs, urlsplit
 from weakref import WeakValueDictionary
 
-from asyncdl.edge.environment import check_proxy
 from asyncdl.edge.provider import in_daemon, sealed
 from asyncdl.errors import AsyncdlError, OptionsError, SourceError
 from asyncdl.model import HeaderPairs, Headers, SignedUrl
-from asyncdl.options import Options, Timeouts
 from asyncdl.patterns import Pattern
 from asyncdl.rules.expiry import expires_at
 from asyncdl.sources.s3_address import Address
+from asyncdl.sources.s3_session import Access, Client, Session, new_client, new_session, quiet
 from asyncdl.sources.s3_words import explain
 
 T = TypeVar("T")
+#: botocore has no types.
+Credentials: TypeAlias = Any
 
-#: Requests for one question, botocore's own retries included; the whole of it ends with `Timeouts.refresh`.
-_ATTEMPTS: Final = 3
 #: Tries to sign a URL with credentials that are not renewed at that very moment.
 _SIGNINGS: Final = 3
 _REGION: Final = Pattern(r"[a-z0-9-]{1,63}")
-#: Endpoints of AWS itself; others have path-style URLs, as botocore does it.
-_AWS: Final = Pattern(r"s3(?:\.[a-z0-9-]+)?\.amazonaws\.com")
-_here: Final = threading.local()
 _accounts: Final[WeakValueDictionary[Access, Account]] = WeakValueDictionary()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Access:
-    """Who asks whom, and how; see `asyncdl.sources.s3.S3Settings`."""
-
-    profile: str | None
-    region: str | None
-    endpoint_url: str | None
-    unsigned: bool
-    options: Options
-    timeouts: Timeouts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,8 +67,10 @@ class Account:
         self._access = access
         # Held while a client is made: two threads would read all files twice, and ask twice for a password.
         self._lock = threading.Lock()
-        self._session: Any = None
-        self._clients: dict[tuple[str | None, bool], Any] = {}
+        # Held while a bucket's region is asked for, so that many files ask once.
+        self._asking = threading.Lock()
+        self._session: Session = None
+        self._clients: dict[tuple[str | None, bool], Client] = {}
         self._regions: dict[str, str | None] = {}
 
     async def ask(self, call: Callable[[], T], about: Address) -> T:
@@ -105,15 +91,13 @@ class Account:
         raise SourceError(f"{about}: no answer within {patience:g} s", hint=hint)
 
     def _explained(self, call: Callable[[], T], about: Address) -> T:
-        _here.asking = True
         try:
-            return call()
+            with quiet():
+                return call()
         except AsyncdlError:
             raise
         except Exception as error:  # noqa: BLE001  # botocore's exceptions have no root, and may hold secrets
             fault = explain(error, str(about), profile=self._access.profile or os.environ.get("AWS_PROFILE"))
-        finally:
-            _here.asking = False
         # Raised out here, so that it does not hang on to the one with the secrets.
         raise fault
 
@@ -122,8 +106,7 @@ class Account:
         client = self._client(self._region(address.bucket), signer=True)
         parameters = _parameters(address, requester_pays=requester_pays)
         wanted: HeaderPairs = (("x-amz-request-payer", "requester"),) if requester_pays else ()
-        # The standard way to switch these checksums off, for the sake of stores that do not know them.
-        if getattr(client.meta.config, "response_checksum_validation", None) != "when_required":
+        if _wants_checksums(client):
             parameters["ChecksumMode"] = "ENABLED"
             wanted += (("x-amz-checksum-mode", "ENABLED"),)
         if self._access.unsigned:
@@ -146,7 +129,10 @@ class Account:
     def head(self, address: Address, *, requester_pays: bool) -> tuple[int, Headers]:
         """The object's size, and all headers of S3's answer."""
         parameters = _parameters(address, requester_pays=requester_pays)
-        answer = self._client(None).head_object(**parameters, ChecksumMode="ENABLED")
+        client = self._client(None)
+        if _wants_checksums(client):
+            parameters["ChecksumMode"] = "ENABLED"
+        answer = client.head_object(**parameters)
         return answer["ContentLength"], Headers(answer["ResponseMetadata"]["HTTPHeaders"].items())
 
     def page(self, address: Address, token: str | None, *, requester_pays: bool) -> Page:
@@ -176,93 +162,40 @@ class Account:
         """
         from botocore.exceptions import ClientError  # noqa: PLC0415  # an optional package
 
-        if bucket not in self._regions:
+        with self._asking:
+            if bucket in self._regions:
+                return self._regions[bucket]
             try:
                 answer = self._client(None).head_bucket(Bucket=bucket)
             except ClientError as error:
-                answer = error.response
-                if answer["ResponseMetadata"].get("HTTPStatusCode") == 404:
+                if error.operation_name != "HeadBucket":
                     raise
-            region = answer["ResponseMetadata"].get("HTTPHeaders", {}).get("x-amz-bucket-region", "")
-            self._regions[bucket] = region if _REGION.fullmatch(region) else None
-        return self._regions[bucket]
+                answer = error.response
+            metadata = answer["ResponseMetadata"]
+            status = metadata.get("HTTPStatusCode", 0)
+            if status == HTTPStatus.NOT_FOUND:
+                raise ClientError(answer, "HeadBucket")
+            region = metadata.get("HTTPHeaders", {}).get("x-amz-bucket-region", "")
+            found: str | None = region if _REGION.fullmatch(region) else None
+            # A store that says nothing is asked once; an answer to credentials that have expired is none.
+            if found or (status < HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.BAD_REQUEST):
+                self._regions[bucket] = found
+            return found
 
-    def _client(self, region: str | None, *, signer: bool = False) -> Any:
+    def _client(self, region: str | None, *, signer: bool = False) -> Client:
         """The client for a region (None: the one of the settings); one that signs URLs has the bucket in their host."""
         with self._lock:
             if self._session is None:
-                self._session = _new_session(self._access)
-            asker = self._clients.get((None, False)) or self._new_client(None)
+                self._session = new_session(self._access)
+            asker = self._clients.get((None, False))
+            if asker is None:
+                asker = self._clients[None, False] = new_client(self._session, self._access, None)
             if not signer:
                 return asker
             found = self._clients.get((region, True))
-            return found or self._new_client(region, asker=asker)
-
-    def _new_client(self, region: str | None, *, asker: Any = None) -> Any:
-        import botocore  # noqa: PLC0415  # an optional package
-        from botocore.config import Config  # noqa: PLC0415
-
-        access = self._access
-        changes: dict[str, object] = {"signature_version": botocore.UNSIGNED if access.unsigned else "s3v4"}
-        if asker is not None:
-            style = (asker.meta.config.s3 or {}).get("addressing_style")
-            # Left alone, botocore signs for s3.amazonaws.com, which sends the young buckets of other regions elsewhere,
-            # where the signature does not hold.
-            if style in {None, "auto"} and _AWS.fullmatch(urlsplit(asker.meta.endpoint_url).hostname or ""):
-                changes["s3"] = {"addressing_style": "virtual"}
-        client = self._session.create_client(
-            "s3",
-            region_name=region or access.region,
-            endpoint_url=access.endpoint_url,
-            verify=_trusted(self._session, access.options),
-            config=Config(**changes),
-        )
-        _silence()
-        self._clients[region, asker is not None] = client
-        return client
-
-
-def _new_session(access: Access) -> Any:
-    from botocore.config import Config  # noqa: PLC0415  # an optional package
-    from botocore.session import Session  # noqa: PLC0415
-
-    options, timeouts = access.options, access.timeouts
-    proxies = {} if not options.use_environment else None
-    if options.proxy:
-        proxies = dict.fromkeys(("http", "https"), check_proxy(options.proxy))
-    session = Session(profile=access.profile)
-    _silence()
-    # For the clients of STS and SSO, which botocore makes itself, as well as for ours.
-    session.set_default_client_config(
-        Config(
-            connect_timeout=min(timeouts.connect, timeouts.refresh),
-            read_timeout=min(timeouts.response, timeouts.refresh),
-            retries={"total_max_attempts": _ATTEMPTS},
-            proxies=proxies,
-        )
-    )
-    if options.ca_file is not None:
-        session.set_config_variable("ca_bundle", str(options.ca_file))
-    roles = session.get_component("credential_provider").get_provider("assume-role")
-    if hasattr(roles, "_prompter"):
-        roles._prompter = _no_prompt  # noqa: SLF001  # botocore has no public way
-    return session
-
-
-def _no_prompt(_: str) -> str:
-    """Stand in for getpass(): it would wait at the terminal, without an echo, long after nobody listens any more."""
-    hint = "get session credentials with the AWS CLI, and use those"
-    raise SourceError("the profile asks for an MFA code", hint=hint)
-
-
-def _trusted(session: Any, options: Options) -> str | bool | None:
-    """What botocore is told of certificates. By itself it looks at AWS_CA_BUNDLE and REQUESTS_CA_BUNDLE."""
-    if options.ca_file is not None:
-        return str(options.ca_file)
-    if not options.use_environment:
-        return True
-    others = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
-    return session.get_config_variable("ca_bundle") or next(filter(None, map(os.environ.get, others)), None)
+            if found is None:
+                found = self._clients[region, True] = new_client(self._session, self._access, region, asker)
+            return found
 
 
 def _parameters(address: Address, *, requester_pays: bool) -> dict[str, object]:
@@ -274,25 +207,18 @@ def _parameters(address: Address, *, requester_pays: bool) -> dict[str, object]:
     return parameters
 
 
-def _end_of(credentials: Any) -> float | None:
+def _wants_checksums(client: Client) -> bool:
+    """Whether they were not switched off, as AWS's tools have it for stores that do not know them.
+
+    AWS SDKs and Tools Reference Guide, "Data Integrity Protections for Amazon S3": AWS_RESPONSE_CHECKSUM_VALIDATION.
+    """
+    return getattr(client.meta.config, "response_checksum_validation", None) != "when_required"
+
+
+def _end_of(credentials: Credentials) -> float | None:
     """When the credentials die, in seconds since the epoch, after botocore has renewed them where it thought fit."""
     if credentials is None:
         return None
     credentials.get_frozen_credentials()
     end = getattr(credentials, "_expiry_time", None)  # botocore has no public name for it
     return end.timestamp() if isinstance(end, datetime) else None
-
-
-def _discreet(record: logging.LogRecord) -> bool:
-    """Whether a record of botocore's may be seen: at DEBUG it tells requests with their signatures, and STS's answers."""
-    if getattr(_here, "asking", False):
-        record.exc_info = None
-        return record.levelno > logging.DEBUG
-    return True
-
-
-def _silence() -> None:
-    """Put the filter on all loggers that are there by now; those of others' threads go on as they were."""
-    for name, logger in list(logging.root.manager.loggerDict.items()):
-        if name.partition(".")[0] in {"botocore", "urllib3"} and isinstance(logger, logging.Logger):
-            logger.addFilter(_discreet)

@@ -19,10 +19,12 @@ _OURS: Final = frozenset({"GetObject", "HeadBucket", "HeadObject", "ListObjectsV
 
 @dataclass(frozen=True, slots=True)
 class _Meaning:
-    """Attributes:
-    sentence: what is wrong.
-    hint: what to do; `{profile}` stands for ` --profile NAME`, or for nothing.
-    quoted: whether what botocore says is worth repeating.
+    """What to tell.
+
+    Attributes:
+        sentence: what is wrong.
+        hint: what to do; `{profile}` stands for ` --profile NAME`, or for nothing.
+        quoted: whether what botocore says is worth repeating.
     """
 
     sentence: str
