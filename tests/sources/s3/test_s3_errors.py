@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import ssl
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +24,9 @@ from tests.support.s3store import Account, Bucket, Store
 from tests.support.secrets import Ears
 
 TOKEN = "FwoGtq7secretTOKENq9e"
+OTHER = "nq2otherSECRET"
+#: The port of tcpmux, which nobody runs.
+NOBODY = "http://127.0.0.1:1"
 
 
 def _sso(aws: Aws, *, ends: float | None) -> None:
@@ -38,7 +43,7 @@ def _sso(aws: Aws, *, ends: float | None) -> None:
         folder.mkdir(parents=True)
         stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(ends))
         # The name is the SHA-1 of the URL where login begins.
-        (folder / "e8be5486177c5b5392bd9aa76563515b29358e6e.json").write_text(
+        (folder / f"{hashlib.sha1(start.encode()).hexdigest()}.json").write_text(
             json.dumps({"startUrl": start, "region": "us-east-1", "accessToken": TOKEN, "expiresAt": stamp})
         )
 
@@ -62,32 +67,33 @@ def _denied(_: Aws, store: Store) -> None:
     store.buckets["bucket"].denied = True
 
 
-#: What is wrong, and where; the words of the message, and of the hint.
+def _half(aws: Aws) -> None:
+    aws.log_out()
+    aws.config(f"[profile half]\naws_access_key_id = {KEY}\n")
+    aws.env(AWS_PROFILE="half")
+
+
+OBJECT, ALL = "s3://bucket/key", "s3://bucket/"
+LOG_IN = "aws sso login --profile sso"
+#: What is wrong, and where; then words of the message, and of the hint.
 CASES: dict[str, tuple[Callable[[Aws, Store], object], str, str, str]] = {
-    "no credentials": (lambda aws, _: aws.log_out(), "s3://bucket/key", "there are no AWS credentials", "AWS_PROFILE"),
-    "half of them": (
-        lambda aws, _: aws.config(f"[profile half]\naws_access_key_id = {KEY}\n") or aws.log_out() or aws.env(AWS_PROFILE="half"),
-        "s3://bucket/key", "incomplete", "give all",
-    ),
-    "unknown profile": (lambda aws, _: aws.env(AWS_PROFILE="nobody"), "s3://bucket/key", "no such AWS profile", "list-profiles"),
-    "broken configuration": (lambda aws, _: aws.config("[profile"), "s3://bucket/key", "configuration cannot be read", "correct"),
-    "never logged in": (lambda aws, _: _sso(aws, ends=None), "s3://bucket/key", "no valid SSO session", "aws sso login --profile sso"),
-    "login expired": (
-        lambda aws, _: _sso(aws, ends=time.time() - 60), "s3://bucket/key", "no valid SSO session", "aws sso login --profile sso",
-    ),
-    "MFA": (lambda aws, _: _mfa(aws), "s3://bucket/key", "MFA code", "AWS CLI"),
+    "no credentials": (lambda aws, _: aws.log_out(), OBJECT, "there are no AWS credentials", "AWS_PROFILE"),
+    "half of them": (lambda aws, _: _half(aws), OBJECT, "incomplete", "give all"),
+    "unknown profile": (lambda aws, _: aws.env(AWS_PROFILE="me"), OBJECT, "no such AWS profile", "list-profiles"),
+    "broken file": (lambda aws, _: aws.config("[profile"), OBJECT, "configuration cannot be read", "correct"),
+    "never logged in": (lambda aws, _: _sso(aws, ends=None), OBJECT, "no valid SSO session", LOG_IN),
+    "login expired": (lambda aws, _: _sso(aws, ends=time.time() - 60), OBJECT, "no valid SSO session", LOG_IN),
+    "MFA": (lambda aws, _: _mfa(aws), OBJECT, "MFA code", "AWS CLI"),
     "no bucket": (lambda *_: None, "s3://nowhere/", "there is no such bucket", "check its name"),
     "no object": (lambda *_: None, "s3://bucket/nothing", "there is no such object", "ends in a slash"),
-    "denied": (_denied, "s3://bucket/", "access is denied", "s3:ListBucket"),
-    "denied, and silent": (_denied, "s3://bucket/key", "access is denied", "s3:GetObject"),
-    "wrong secret": (lambda aws, _: aws.log_in(secret="nq2otherSECRET"), "s3://bucket/", "not accepted", "secret"),
-    "unknown key": (lambda aws, _: aws.log_in("AKIDOTHER"), "s3://bucket/", "not accepted", "access key"),
-    "token expired": (_expired, "s3://bucket/", "session token has expired", "log in again"),
-    "token expired, and silent": (_expired, "s3://bucket/key", "does not say why", "expired session token"),
-    "nobody there": (
-        lambda aws, _: aws.env(AWS_ENDPOINT_URL_S3="http://127.0.0.1:1"), "s3://bucket/", "cannot be reached", "endpoint",
-    ),
-}  # fmt: skip
+    "denied": (_denied, ALL, "access is denied", "s3:ListBucket"),
+    "denied, and silent": (_denied, OBJECT, "access is denied", "s3:GetObject"),
+    "wrong secret": (lambda aws, _: aws.log_in(secret=OTHER), ALL, "not accepted", "secret"),
+    "unknown key": (lambda aws, _: aws.log_in("AKIDOTHER"), ALL, "not accepted", "access key"),
+    "token expired": (_expired, ALL, "session token has expired", "log in again"),
+    "token expired, and silent": (_expired, OBJECT, "does not say why", "expired session token"),
+    "nobody there": (lambda aws, _: aws.env(AWS_ENDPOINT_URL_S3=NOBODY), ALL, "cannot be reached", "endpoint"),
+}
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -107,7 +113,7 @@ async def test_case(store: Store, aws: Aws, name: str) -> None:
     assert caught.value.message.startswith(f"{url}: ")
     assert message in caught.value.message
     assert hint in (caught.value.hint or "")
-    assert [] == ears.told([SECRET, TOKEN, "nq2otherSECRET"])
+    assert [] == ears.told([SECRET, TOKEN, OTHER])
 
 
 @pytest.mark.parametrize("name", ["no credentials", "unknown profile", "never logged in", "no bucket"])
@@ -144,7 +150,7 @@ def client_error(code: str, message: str, operation: str) -> botocore.exceptions
 @pytest.mark.parametrize(
     ("error", "message"),
     [
-        (client_error("AccessDenied", "no sts:AssumeRole", "AssumeRole"), "AssumeRole was refused (AccessDenied: no sts"),
+        (client_error("AccessDenied", "no sts:AssumeRole", "AssumeRole"), "AssumeRole was refused (AccessDenied: no"),
         (client_error("AuthorizationHeaderMalformed", "", "ListObjectsV2"), "the bucket is in another region"),
         (client_error("Odd", "token=abcdefgh in words", "HeadObject"), "the store refuses: Odd: token=… in words"),
         (botocore.exceptions.ReadTimeoutError(endpoint_url="http://h/?x=secret"), "the store does not answer"),
@@ -171,8 +177,6 @@ def test_words(error: Exception, message: str) -> None:
 
 async def test_untrusted_certificate(aws: Aws, store: Store, tmp_path: Path) -> None:
     """It is refused; with its authority named, the store is asked."""
-    import ssl
-
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)

@@ -124,9 +124,7 @@ async def test_pages_are_asked_for_late(store: Store) -> None:
         store.put("bucket", key, 1)
     files = S3Prefix("s3://bucket/").files()
 
-    asked = []
-    async for file in files:
-        asked.append((file.name, len(store.asked)))
+    asked = [(file.name, len(store.asked)) async for file in files]
 
     assert [("a", 1), ("b", 1), ("c", 2)] == asked
 
@@ -155,7 +153,8 @@ async def test_nothing_there(store: Store, only: str | None) -> None:
 async def test_list_without_end(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """A store that gives the same page again and again is left."""
     store.put("bucket", "a", 1)
-    page = b"<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken></ListBucketResult>"
+    token = "<IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken>"
+    page = f"<ListBucketResult>{token}</ListBucketResult>".encode()
     monkeypatch.setattr(store, "_list", lambda *_: (200, {}, page))
 
     with pytest.raises(asyncdl.SourceError, match="has no end"):
