@@ -9,6 +9,7 @@ AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL_S3 and the like, ~/.aws/config, SSO, roles o
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypedDict, Unpack
 
@@ -20,7 +21,7 @@ from asyncdl.rules.promises import promised, to_verify
 from asyncdl.rules.urls import check_url
 from asyncdl.sources.contract import Collection, RemoteFile
 from asyncdl.sources.s3_account import Account, account_for
-from asyncdl.sources.s3_address import read_address
+from asyncdl.sources.s3_address import Address, read_address
 from asyncdl.sources.s3_session import Access
 
 #: Seconds; seven days are the most that a signature of version 4 can be good for (S3 API Reference, X-Amz-Expires).
@@ -52,6 +53,16 @@ class S3Settings(TypedDict, total=False):
     timeouts: Timeouts
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Terms:
+    """Settings that have been read."""
+
+    account: Account
+    requester_pays: bool
+    expires_in: int
+    unsigned: bool
+
+
 class S3Object:
     """One object: an `asyncdl.UrlProvider` that presigns GetObject, and a collection of one file.
 
@@ -74,7 +85,13 @@ class S3Object:
         self._address = read_address(where, key, version_id)
         if not self._address.key:
             raise OptionsError(f"{self._address} is a bucket, and no object", hint="S3Prefix is for all it holds")
-        self._account, self._requester_pays, self._expires_in, self._unsigned = _read_settings(settings)
+        self._terms = _read_settings(settings)
+
+    @classmethod
+    def _of(cls, address: Address, terms: _Terms) -> S3Object:
+        made = cls.__new__(cls)
+        made._address, made._terms = address, terms  # noqa: SLF001  # its own
+        return made
 
     def __repr__(self) -> str:
         return f"S3Object({str(self._address)!r})"
@@ -85,11 +102,11 @@ class S3Object:
         Raises:
             SourceError: there are no credentials, or no such bucket, or the store cannot be asked.
         """
-        if rejected is not None and self._unsigned:
+        account, terms = self._terms.account, self._terms
+        if rejected is not None and terms.unsigned:
             hint = "it is not public: leave unsigned=True out, and give credentials"
             raise SourceError(f"{self._address}: refused to those without credentials", hint=hint)
-        account = self._account
-        sign = partial(account.presign, self._address, expires_in=self._expires_in, requester_pays=self._requester_pays)
+        sign = partial(account.presign, self._address, expires_in=terms.expires_in, requester_pays=terms.requester_pays)
         return await account.ask(sign, self._address)
 
     async def stat(self) -> RemoteFile:
@@ -98,8 +115,9 @@ class S3Object:
         Raises:
             SourceError: there is no such object, or the store cannot be asked, or refuses.
         """
-        look = partial(self._account.head, self._address, requester_pays=self._requester_pays)
-        size, headers = await self._account.ask(look, self._address)
+        account = self._terms.account
+        look = partial(account.head, self._address, requester_pays=self._terms.requester_pays)
+        size, headers = await account.ask(look, self._address)
         computable = {algorithm for algorithm in DIGEST_SIZES if available(algorithm)}
         checksum = to_verify(None, promised(headers, whole=True), computable)
         return RemoteFile(name=self._address.name, source=self, size=size, checksum=checksum)
@@ -110,7 +128,7 @@ class S3Object:
 
     async def aclose(self) -> None:
         """Close idle connections to the store."""
-        await self._account.ask(self._account.close, self._address)
+        await self._terms.account.ask(self._terms.account.close, self._address)
 
 
 class S3Prefix:
@@ -132,8 +150,7 @@ class S3Prefix:
         self._address = read_address(where, prefix, None)
         if self._address.version is not None or (prefix is None and not self._address.is_prefix):
             raise OptionsError(f"{self._address} is one object", hint="a URL of all under a prefix ends in a slash")
-        self._settings = settings
-        self._account, self._requester_pays, _, _ = _read_settings(settings)
+        self._terms = _read_settings(settings)
 
     def __repr__(self) -> str:
         return f"S3Prefix({str(self._address)!r})"
@@ -144,18 +161,17 @@ class S3Prefix:
         Raises:
             SourceError: nothing lies under the prefix, or the store cannot be asked, or refuses.
         """
-        address, found = self._address, False
+        address, account, found = self._address, self._terms.account, False
         token: str | None = None
         cut = address.key.rfind("/") + 1
         while True:
-            page = await self._account.ask(
-                partial(self._account.page, address, token, requester_pays=self._requester_pays), address
-            )
+            ask = partial(account.page, address, token, requester_pays=self._terms.requester_pays)
+            page = await account.ask(ask, address)
             for key, size in page.objects:
                 if not size and key.endswith("/"):
                     continue
                 found = True
-                source = S3Object(address.bucket, key, **self._settings)
+                source = S3Object._of(Address(bucket=address.bucket, key=key), self._terms)  # noqa: SLF001
                 yield RemoteFile(name=key[cut:] or key, source=source, size=size)
             token = page.token
             if token is None:
@@ -167,7 +183,7 @@ class S3Prefix:
 
     async def aclose(self) -> None:
         """Close idle connections to the store."""
-        await self._account.ask(self._account.close, self._address)
+        await self._terms.account.ask(self._terms.account.close, self._address)
 
 
 def open_url(url: str, *, options: Options, timeouts: Timeouts) -> Collection:
@@ -181,8 +197,7 @@ def open_url(url: str, *, options: Options, timeouts: Timeouts) -> Collection:
     return S3Object(url, options=options, timeouts=timeouts)
 
 
-def _read_settings(settings: S3Settings) -> tuple[Account, bool, int, bool]:
-    """The account, whether its owner pays, how long URLs live, and whether they are unsigned."""
+def _read_settings(settings: S3Settings) -> _Terms:
     unknown = settings.keys() - S3Settings.__annotations__.keys()
     if unknown:
         raise TypeError(f"no such setting: {', '.join(sorted(unknown))}")
@@ -207,4 +222,6 @@ def _read_settings(settings: S3Settings) -> tuple[Account, bool, int, bool]:
         options=settings.get("options") or Options(),
         timeouts=settings.get("timeouts") or Timeouts(),
     )
-    return account_for(access), bool(requester_pays), life, bool(unsigned)
+    return _Terms(
+        account=account_for(access), requester_pays=bool(requester_pays), expires_in=life, unsigned=bool(unsigned)
+    )

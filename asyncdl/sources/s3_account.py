@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,7 +18,6 @@ from http import HTTPStatus
 from importlib.util import find_spec
 from typing import Any, Final, TypeAlias, TypeVar
 from urllib.parse import parse_qs, urlsplit
-from weakref import WeakValueDictionary
 
 from asyncdl.edge.provider import in_daemon, sealed
 from asyncdl.errors import AsyncdlError, OptionsError, SourceError
@@ -35,7 +35,7 @@ Credentials: TypeAlias = Any
 #: Tries to sign a URL with credentials that are not renewed at that very moment.
 _SIGNINGS: Final = 3
 _REGION: Final = Pattern(r"[a-z0-9-]{1,63}")
-_accounts: Final[WeakValueDictionary[Access, Account]] = WeakValueDictionary()
+_accounts: Final[weakref.WeakValueDictionary[Access, Account]] = weakref.WeakValueDictionary()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +72,8 @@ class Account:
         self._session: Session = None
         self._clients: dict[tuple[str | None, bool], Client] = {}
         self._regions: dict[str, str | None] = {}
+        # Its sockets would be closed by the garbage collector, which complains.
+        weakref.finalize(self, _close, self._clients)
 
     async def ask(self, call: Callable[[], T], about: Address) -> T:
         """The outcome of a call that blocks, in a thread of its own, within `Timeouts.refresh`.
@@ -150,10 +152,7 @@ class Account:
 
     def close(self) -> None:
         """Close idle connections; a later question opens new ones."""
-        with self._lock:
-            clients = list(self._clients.values())
-        for client in clients:
-            client.close()
+        _close(self._clients)
 
     def _region(self, bucket: str) -> str | None:
         """Where the bucket is, as its store says: a URL signed for another region is refused. None: it does not say.
@@ -196,6 +195,11 @@ class Account:
             if found is None:
                 found = self._clients[region, True] = new_client(self._session, self._access, region, asker)
             return found
+
+
+def _close(clients: dict[tuple[str | None, bool], Client]) -> None:
+    for client in list(clients.values()):
+        client.close()
 
 
 def _parameters(address: Address, *, requester_pays: bool) -> dict[str, object]:

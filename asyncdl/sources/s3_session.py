@@ -7,12 +7,11 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 from urllib.parse import urlsplit
 
 from asyncdl.edge.environment import check_proxy
-from asyncdl.errors import SourceError
 from asyncdl.options import Options, Timeouts
 from asyncdl.patterns import Pattern
 
@@ -27,6 +26,10 @@ _AWS: Final = Pattern(r"s3(?:\.[a-z0-9-]+)?\.amazonaws\.com")
 _here: Final = threading.local()
 
 
+def _environment() -> frozenset[tuple[str, str]]:
+    return frozenset((name, value) for name, value in os.environ.items() if name.startswith("AWS_"))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
     """Who asks whom, and how; see `asyncdl.sources.s3.S3Settings`."""
@@ -37,6 +40,8 @@ class Access:
     unsigned: bool
     options: Options
     timeouts: Timeouts
+    #: AWS's own variables when this was made: others would lead a new session to others' credentials. They are secrets.
+    environment: frozenset[tuple[str, str]] = field(default_factory=_environment, repr=False)
 
 
 def new_session(access: Access) -> Session:
@@ -45,7 +50,7 @@ def new_session(access: Access) -> Session:
     from botocore.session import Session  # noqa: PLC0415
 
     options, timeouts = access.options, access.timeouts
-    proxies = {} if not options.use_environment else None
+    proxies: dict[str, str] | None = None if options.use_environment else {}
     if options.proxy:
         proxies = dict.fromkeys(("http", "https"), check_proxy(options.proxy))
     session = Session(profile=access.profile)
@@ -69,8 +74,9 @@ def new_session(access: Access) -> Session:
 
 def _no_prompt(_: str) -> str:
     """Stand in for getpass(): it would wait at the terminal, without an echo, long after nobody listens any more."""
-    hint = "get session credentials with the AWS CLI, and use those"
-    raise SourceError("the profile asks for an MFA code", hint=hint)
+    from botocore.exceptions import RefreshWithMFAUnsupportedError  # noqa: PLC0415  # an optional package
+
+    raise RefreshWithMFAUnsupportedError
 
 
 def _trusted(session: Session, options: Options) -> str | bool | None:

@@ -94,7 +94,8 @@ _FAULTS: Final = {
     ),
     "MetadataRetrievalError": _Meaning("the credentials could not be got", "is there a role on this machine?", True),
     "RefreshWithMFAUnsupportedError": _Meaning(
-        "the credentials need a new MFA code", "get session credentials with the AWS CLI, and use those"
+        "the profile asks for an MFA code, which nobody can type here",
+        "get session credentials with the AWS CLI, and use those",
     ),
     "MissingDependencyException": _Meaning(
         "these credentials need a further package", "pip install 'botocore[crt]'", quoted=True
