@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -110,11 +110,10 @@ class Store:
             self._server.server_close()
             thread.join()
 
-    def put(self, bucket: str, key: str, size: int, seed: int = 1, **headers: str) -> Content:
-        """An object; `headers` are sent with it, underscores for hyphens."""
+    def put(self, bucket: str, key: str, size: int, seed: int = 1, headers: Mapping[str, str] | None = None) -> Content:
+        """An object; `headers` are sent with it."""
         content = Content(seed, size)
-        fields = {name.replace("_", "-"): value for name, value in headers.items()}
-        self.buckets.setdefault(bucket, Bucket()).objects[key] = (content.read(0, size), fields)
+        self.buckets.setdefault(bucket, Bucket()).objects[key] = (content.read(0, size), dict(headers or {}))
         return content
 
     def count(self, method: str, status: int | None = None) -> int:
@@ -307,6 +306,7 @@ class _Claim:
         return hmac.new(key, to_sign.encode(), "sha256").hexdigest()
 
 
-def sha256_of(content: Content) -> str:
-    """The value of `x-amz-checksum-sha256`."""
-    return base64.b64encode(bytes.fromhex(content.sha256())).decode()
+def sha256_fields(content: Content, kind: str = "FULL_OBJECT") -> dict[str, str]:
+    """What S3 says of an object with such a checksum: of the object, or of the checksums of its parts (COMPOSITE)."""
+    value = base64.b64encode(bytes.fromhex(content.sha256())).decode()
+    return {"x-amz-checksum-sha256": value, "x-amz-checksum-type": kind}

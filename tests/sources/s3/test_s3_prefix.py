@@ -12,7 +12,7 @@ from asyncdl.sources.registry import open_collection
 from asyncdl.sources.s3 import S3Prefix
 from tests.support.aws import Aws
 from tests.support.flow import fetch, holds
-from tests.support.moto import Moto
+from tests.support.moto import PAGE, Moto
 from tests.support.s3rver import S3
 from tests.support.s3store import Bucket, Store
 
@@ -59,18 +59,43 @@ async def test_names_and_sizes(store: Store, tmp_path: Path, page: int) -> None:
         assert holds(tmp_path / str(at), contents[f"dir/{file.name}"])
 
 
+async def test_more_than_a_thousand(store: Store) -> None:
+    """What goes beyond S3's largest page is on the next."""
+    for number in range(1003):
+        store.put("bucket", f"shards/{number:05}", 1)
+
+    files = await listed("s3://bucket/shards/")
+
+    assert [f"{number:05}" for number in range(1003)] == [file.name for file in files]
+    assert 2 == store.count("GET")
+
+
 @pytest.mark.server
-async def test_more_than_a_thousand(moto: Moto, aws: Aws) -> None:
-    """A second page of a store that has pages of its own."""
+async def test_pages_of_moto(moto: Moto, aws: Aws) -> None:
+    """Pages of another's making."""
     aws.log_in("moto", "moto")
     aws.env(AWS_ENDPOINT_URL=f"http://127.0.0.1:{moto.port}")
-    client = moto.client()
-    for number in range(1003):
-        client.put_object(Bucket=moto.bucket, Key=f"shards/{number:05}", Body=b"x")
+    for number in range(2 * PAGE + 1):
+        moto.put(f"shards/{number:05}", 1)
 
     files = await listed(f"s3://{moto.bucket}/shards/")
 
-    assert [f"{number:05}" for number in range(1003)] == [file.name for file in files]
+    assert [f"{number:05}" for number in range(2 * PAGE + 1)] == [file.name for file in files]
+
+
+@pytest.mark.server
+async def test_moto(moto: Moto, aws: Aws, tmp_path: Path) -> None:
+    """A folder of one store."""
+    aws.log_in("moto", "moto")
+    aws.env(AWS_ENDPOINT_URL=f"http://127.0.0.1:{moto.port}")
+    contents = {name: moto.put(f"dir/{name}", 10_000) for name in ("one", "sub dir/two+", "größe%20")}
+
+    files = await listed(f"s3://{moto.bucket}/dir/")
+
+    assert sorted(contents) == sorted(file.name for file in files)
+    for at, file in enumerate(files):
+        await fetch(file.source, tmp_path / str(at), size=file.size)
+        assert holds(tmp_path / str(at), contents[file.name])
 
 
 @pytest.mark.server
