@@ -15,7 +15,7 @@ from typing import Final, TypedDict, Unpack
 
 from asyncdl.edge.hashing import available
 from asyncdl.errors import OptionsError, SourceError
-from asyncdl.model import DIGEST_SIZES, SignedUrl
+from asyncdl.model import Checksum, SignedUrl
 from asyncdl.options import Options, Timeouts
 from asyncdl.rules.promises import promised, to_verify
 from asyncdl.rules.urls import check_url
@@ -115,11 +115,16 @@ class S3Object:
         Raises:
             SourceError: there is no such object, or the store cannot be asked, or refuses.
         """
-        account = self._terms.account
-        look = partial(account.head, self._address, requester_pays=self._terms.requester_pays)
-        size, headers = await account.ask(look, self._address)
-        computable = {algorithm for algorithm in DIGEST_SIZES if available(algorithm)}
-        checksum = to_verify(None, promised(headers, whole=True), computable)
+        account, pays = self._terms.account, self._terms.requester_pays
+
+        def look() -> tuple[int, Checksum | None]:
+            size, headers = account.head(self._address, requester_pays=pays)
+            promises = promised(headers, whole=True)
+            # In the thread too: the first question about some algorithms loads a library.
+            computable = {promise.algorithm for promise in promises if available(promise.algorithm)}
+            return size, to_verify(None, promises, computable)
+
+        size, checksum = await account.ask(look, self._address)
         return RemoteFile(name=self._address.name, source=self, size=size, checksum=checksum)
 
     async def files(self) -> AsyncIterator[RemoteFile]:

@@ -194,6 +194,19 @@ async def test_untrusted_certificate(aws: Aws, store: Store, tmp_path: Path) -> 
     assert content.first_difference(tmp_path / "file") is None
 
 
+async def test_proxy(store: Store, aws: Aws) -> None:
+    """That of the options, or of the environment where that counts."""
+    store.put("bucket", "key", 1000)
+    aws.env(HTTP_PROXY=NOBODY, http_proxy=NOBODY, NO_PROXY="", no_proxy="")
+    alone = asyncdl.Options(use_environment=False)
+
+    for options in (asyncdl.Options(), asyncdl.Options(use_environment=False, proxy=NOBODY)):
+        with pytest.raises(asyncdl.SourceError, match="the proxy cannot be reached"):
+            await S3Object("s3://bucket/key", options=options).stat()
+
+    assert 1000 == (await S3Object("s3://bucket/key", options=alone).stat()).size
+
+
 async def test_no_secret_comes_out(store: Store, aws: Aws, tmp_path: Path) -> None:
     """Of a download that goes well, with every log at its loudest; botocore's own would tell all."""
     store.accounts[KEY] = Account(SECRET, TOKEN, time.time() + 3600)
