@@ -147,6 +147,10 @@ def client_error(code: str, message: str, operation: str) -> botocore.exceptions
     return botocore.exceptions.ClientError({"Error": {"Code": code, "Message": message}}, operation)
 
 
+class LoginError(Exception):
+    """Of a name that only newer versions of botocore have."""
+
+
 @pytest.mark.parametrize(
     ("error", "message"),
     [
@@ -156,7 +160,7 @@ def client_error(code: str, message: str, operation: str) -> botocore.exceptions
         (botocore.exceptions.ReadTimeoutError(endpoint_url="http://h/?x=secret"), "the store does not answer"),
         (botocore.exceptions.ProxyConnectionError(proxy_url="http://u:secret@p"), "the proxy cannot be reached"),
         (botocore.exceptions.UnauthorizedSSOTokenError(), "no valid SSO session"),
-        (botocore.exceptions.LoginRefreshRequired(), "no valid login session"),
+        (LoginError(), "no valid login session"),
         (
             botocore.exceptions.CredentialRetrievalError(provider="custom-process", error_msg="password=secret"),
             "could not be got (Error when retrieving credentials from custom-process: password=…)",
