@@ -20,7 +20,7 @@ _SHARE_OF_REFRESH: Final = 0.4
 
 
 class _FileUrls:
-    """The provider behind both classes below: of one file of a version, perhaps with the URL that came with its page."""
+    """The provider behind both classes below, for one file; `found` is what came with its page."""
 
     def __init__(self, version: ArtifactVersion, path: str, patience: float, found: Found | None = None) -> None:
         self._version, self._path, self._patience, self._found = version, path, patience, found
