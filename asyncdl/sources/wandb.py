@@ -35,6 +35,12 @@ class _FileUrls:
             OptionsError, SourceError: there are no usable credentials; the server refuses, cannot be reached, or has no
                 such artifact or file; or the file lies elsewhere, and not behind an http(s) URL.
         """
+        found = await self._ask(rejected)
+        if found.file.reference:
+            self._check_reference(found.file.url, rejected)
+        return SignedUrl(found.file.url)
+
+    async def _ask(self, rejected: SignedUrl | None) -> Found:
         found = self._found
         if found is None or not self._good(found, rejected):
             async with self._version.server:
@@ -43,9 +49,7 @@ class _FileUrls:
                 hint = "its path is that in the artifact, as W&B shows it under Files"
                 raise SourceError(f"{self._version.name}: there is no file {self._path!r} in it", hint=hint)
             self._found = found
-        if found.file.reference:
-            self._check_reference(found.file.url, rejected)
-        return SignedUrl(found.file.url)
+        return found
 
     def _good(self, found: Found, rejected: SignedUrl | None) -> bool:
         fresh = self._version.server.clock.monotonic() < found.fresh_until
@@ -63,7 +67,8 @@ class WandbFile(_FileUrls):
     """An `asyncdl.UrlProvider` for one file of a W&B artifact.
 
         source = WandbFile("entity/project/model:v3", "weights.safetensors")
-        await asyncdl.download(source, "weights.safetensors")
+        found = await source.describe()
+        await asyncdl.download(source, "weights.safetensors", size=found.size, checksum=found.checksum)
 
     Its URL is asked for when the download begins, and by the file's name again whenever it expires.
 
@@ -94,6 +99,15 @@ class WandbFile(_FileUrls):
         account = Account(base_url=base_url, api_key=api_key, access_token=access_token)
         version = _version(ArtifactName.parse(artifact), account, options, timeouts)
         super().__init__(version, path, _SHARE_OF_REFRESH * timeouts.refresh)
+
+    async def describe(self) -> RemoteFile:
+        """The file with its size and MD5; the download that follows uses the answer's URL.
+
+        Raises:
+            OptionsError, SourceError: as above.
+        """
+        file = (await self._ask(None)).file
+        return RemoteFile(name=file.name.rpartition("/")[2], source=self, size=file.size, checksum=file.checksum)
 
 
 class WandbArtifact:

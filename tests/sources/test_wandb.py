@@ -91,6 +91,19 @@ async def test_one_file(server: WandbTestServer, tmp_path: Path, no_leaks: objec
     assert 1 == len(by_name(server))
 
 
+async def test_description(server: WandbTestServer, tmp_path: Path) -> None:
+    """Size and checksum are known before the download, which does not ask again."""
+    version = server.add(ARTIFACT, {"weights/model.bin": 700 * KIB})
+    source = WandbFile(ARTIFACT, "weights/model.bin", **given(server))
+
+    found = await source.describe()
+    result = await fetch(found.source, tmp_path / found.name, size=found.size, checksum=found.checksum)
+
+    assert ("model.bin", 700 * KIB, found.checksum) == (found.name, result.size, result.checksum)
+    assert holds(tmp_path / "model.bin", version.files[0].content)
+    assert 1 == len(by_name(server))
+
+
 async def test_whole_artifact(server: WandbTestServer, tmp_path: Path, no_leaks: object) -> None:
     """All files, in folders, with sizes and checksums, by the URLs that came with their page."""
     sizes = {"config.json": 300, "weights/a.bin": 300 * KIB, "weights/b.bin": 200 * KIB, "weights/empty": 0}
