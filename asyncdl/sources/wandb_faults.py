@@ -61,14 +61,13 @@ def may_pass(fault: Exception, attempts: int) -> bool:
             return isinstance(fault, TimeoutError)
 
 
-def error_for(fault: Exception, what: str, login: WandbLogin | None, patience: float) -> SourceError:
+def error_for(fault: Exception, what: str, login: WandbLogin | None) -> SourceError:
     """The error for a question that failed for good.
 
     Args:
         fault: an `HttpFault`, a `QueryFault`, a `TransferError` or a `TimeoutError`.
         what: was asked for.
         login: with which credentials, as far as it got to have them.
-        patience: seconds that were spent on it at most.
     """
     server = f"{what}: W&B" + (f" at {login.base_url}" if login else "")
     secrets = login.secrets if login else ()
@@ -85,7 +84,7 @@ def error_for(fault: Exception, what: str, login: WandbLogin | None, patience: f
             words = redact_text(fault.message, *secrets)
             return SourceError(f"{server} cannot be reached: {words}", hint=fault.hint or _NOT_THE_SERVER)
         case _:
-            return SourceError(f"{server} did not answer within {patience:g} s", hint=_NOT_THE_SERVER)
+            return SourceError(f"{server} did not answer in time", hint=_NOT_THE_SERVER)
 
 
 def _of_status(fault: HttpFault, server: str, words: str, source: str) -> SourceError:

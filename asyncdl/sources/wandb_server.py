@@ -156,7 +156,11 @@ class WandbServer:
             asker, self._asker = self._asker, None
             await asker.aclose()
 
-    async def features(self, patience: float) -> frozenset[str]:
+    def deadline(self, patience: float) -> float:
+        """The moment `patience` seconds from now, for questions that belong together."""
+        return self.clock.monotonic() + patience
+
+    async def features(self, deadline: float) -> frozenset[str]:
         """What the server can do; nothing, where it is too old to say.
 
         Raises:
@@ -164,19 +168,18 @@ class WandbServer:
         """
         if self._features is None:
             try:
-                self._features = read_features((await self.ask(FEATURES, {}, patience)).data)
+                self._features = read_features((await self.ask(FEATURES, {}, deadline)).data)
             except UnknownFieldError:
                 self._features = frozenset()
         return self._features
 
-    async def ask(self, query: str, variables: Mapping[str, object], patience: float) -> Answer:
-        """The answer to a question, repeated while the server is out of reach or overloaded, for `patience` seconds.
+    async def ask(self, query: str, variables: Mapping[str, object], deadline: float) -> Answer:
+        """The answer to a question, repeated until `deadline` while the server is out of reach or overloaded.
 
         Raises:
             UnknownFieldError: the server's API has not what was asked for.
             OptionsError, SourceError: there are no usable credentials; the server refused, or could not be reached.
         """
-        deadline = self.clock.monotonic() + patience
         request = GraphQLRequest(query, variable_values=dict(variables))
         attempts = 0
         while True:
@@ -198,12 +201,12 @@ class WandbServer:
             wait = delay(_RETRY, attempts - 1, self.clock.jitter(), getattr(fault, "retry_after", None))
             # Raised out here, so that no exception with an answer in it hangs on to this one as its context.
             if not may_pass(fault, attempts) or self.clock.monotonic() + wait >= deadline:
-                failure = error_for(fault, self._what, self._login, patience)
+                failure = error_for(fault, self._what, self._login)
                 if isinstance(fault, HttpFault) and fault.status == 401:
                     # There may be another key by the time somebody asks again.
                     self._login = self._token_until = None
                 raise failure
-            _logger.info("%s; asked again in %.1f s", error_for(fault, self._what, self._login, patience), wait)
+            _logger.info("%s; asked again in %.1f s", error_for(fault, self._what, self._login), wait)
             await self.clock.sleep(wait)
 
     async def _once(self, request: GraphQLRequest, started: float) -> Answer:

@@ -110,7 +110,7 @@ class ArtifactVersion:
         self._md5_digests = False
 
     async def pages(self, patience: float, per_page: int) -> AsyncIterator[list[Found]]:
-        """All files, a page at a time; each is asked for when the one before has been used up.
+        """All files, a page at a time, each within `patience` seconds, and only when the one before has been used up.
 
         Raises:
             SourceError: the server refused, cannot be reached, or has no such artifact.
@@ -128,7 +128,7 @@ class ArtifactVersion:
             cursors.add(cursor)
 
     async def file(self, path: str, patience: float) -> Found | None:
-        """The file of that path with a new URL; None if there is none.
+        """The file of that path with a new URL, within `patience` seconds; None if there is none.
 
         Raises:
             SourceError: the server refused, cannot be reached, or has no such artifact.
@@ -137,8 +137,9 @@ class ArtifactVersion:
         return next((self._found(file, answer) for file in page.files if file.name == path), None)
 
     async def _page(self, variables: dict[str, object], patience: float) -> tuple[Page, Answer]:
-        place = await self._found_place(patience)
-        answer = await self.server.ask(self._query, place | variables, patience)
+        deadline = self.server.deadline(patience)
+        place = await self._found_place(deadline)
+        answer = await self.server.ask(self._query, place | variables, deadline)
         path = ("artifact", "files")
         if self._query is FILES_BY_MEMBERSHIP:
             path = ("project", "artifactCollection", "artifactMembership", "files")
@@ -153,21 +154,21 @@ class ArtifactVersion:
         life = _UNKNOWN_LIFE if dies is None else dies - answer.date - _DATE_RESOLUTION
         return Found(file, answer.asked + life - min(_MARGIN, max(0.0, life) * _MARGIN_SHARE))
 
-    async def _found_place(self, patience: float) -> dict[str, object]:
+    async def _found_place(self, deadline: float) -> dict[str, object]:
         """The variables that name the version."""
         if self._place is None:
-            features = await self.server.features(patience)
+            features = await self.server.features(deadline)
             self._md5_digests = OTHER_DIGESTS not in features
             if MEMBERSHIP_FILES in features:
-                self._query, self._place = FILES_BY_MEMBERSHIP, await self._by_membership(patience)
+                self._query, self._place = FILES_BY_MEMBERSHIP, await self._by_membership(deadline)
             else:
-                self._query, self._place = FILES_BY_ID, await self._by_name(patience)
+                self._query, self._place = FILES_BY_ID, await self._by_name(deadline)
         return self._place
 
-    async def _by_membership(self, patience: float) -> dict[str, object]:
+    async def _by_membership(self, deadline: float) -> dict[str, object]:
         name = self.name
         place: dict[str, object] = {"entity": name.entity, "project": name.project, "collection": name.collection}
-        answer = await self.server.ask(VERSION_BY_MEMBERSHIP, place | {"alias": name.alias}, patience)
+        answer = await self.server.ask(VERSION_BY_MEMBERSHIP, place | {"alias": name.alias}, deadline)
         self._check_project(answer.data)
         if find(answer.data, "project", "artifactCollection") is None:
             hint = f"{name.entity}/{name.project} has no artifact of that name, or this account may not see it"
@@ -179,10 +180,10 @@ class ArtifactVersion:
         self._check_state(find(membership, "artifact", "state"))
         return place | {"alias": f"v{index}"}
 
-    async def _by_name(self, patience: float) -> dict[str, object]:
+    async def _by_name(self, deadline: float) -> dict[str, object]:
         name = self.name
         variables = {"entity": name.entity, "project": name.project, "name": name.versioned}
-        answer = await self.server.ask(VERSION_BY_NAME, variables, patience)
+        answer = await self.server.ask(VERSION_BY_NAME, variables, deadline)
         self._check_project(answer.data)
         artifact = find(answer.data, "project", "artifact")
         number = find(artifact, "id")

@@ -186,7 +186,7 @@ async def test_retry_after(server: WandbTestServer) -> None:
     server.answers.append(busy(429, **{"Retry-After": "37"}))
 
     async with asked(server, clock) as running:
-        await running.features(180.0)
+        await running.features(running.deadline(180.0))
 
     assert [37.0] == clock.slept
 
@@ -198,7 +198,7 @@ async def test_three_minutes(server: WandbTestServer) -> None:
 
     async with asked(server, clock) as running:
         with pytest.raises(SourceError, match="keeps answering 503"):
-            await running.features(180.0)
+            await running.features(running.deadline(180.0))
 
     assert 170.0 < sum(clock.slept) < 180.0
     assert 60.0 == QUESTION
