@@ -37,6 +37,7 @@ from asyncdl.sources.wandb_queries import FEATURES, Data, find, read_features
 
 try:
     from gql import Client, GraphQLRequest
+    from gql.client import AsyncClientSession
     from gql.transport.async_transport import AsyncTransport
     from gql.transport.exceptions import TransportQueryError
     from graphql import ExecutionResult
@@ -214,7 +215,7 @@ class WandbServer:
         login = await self._signed_in()
         headers = (("Authorization", login.authorization), ("Content-Type", "application/json"))
         transport = _Transport(self._asker, f"{login.base_url}/graphql", headers)
-        session = await Client(transport=transport, execute_timeout=None).connect_async()
+        session = AsyncClientSession(Client(transport=transport, execute_timeout=None))
         result = await session.execute(request, get_execution_result=True)
         date = (result.extensions or {}).get("date")
         return Answer(result.data or {}, started, self.clock.wall() if date is None else date)

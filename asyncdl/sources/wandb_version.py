@@ -5,7 +5,7 @@ Rule: an alias is followed once. What is listed and renewed later is of the vers
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote
@@ -109,7 +109,7 @@ class ArtifactVersion:
         self._query = ""
         self._md5_digests = False
 
-    async def pages(self, patience: float, per_page: int) -> AsyncIterator[list[Found]]:
+    async def pages(self, patience: float, per_page: int) -> AsyncGenerator[list[Found], None]:
         """All files, a page at a time, each within `patience` seconds, and only when the one before has been used up.
 
         Raises:
@@ -140,9 +140,8 @@ class ArtifactVersion:
         deadline = self.server.deadline(patience)
         place = await self._found_place(deadline)
         answer = await self.server.ask(self._query, place | variables, deadline)
-        path = ("artifact", "files")
-        if self._query is FILES_BY_MEMBERSHIP:
-            path = ("project", "artifactCollection", "artifactMembership", "files")
+        membership = ("project", "artifactCollection", "artifactMembership", "files")
+        path = membership if self._query is FILES_BY_MEMBERSHIP else ("artifact", "files")
         try:
             return read_page(find(answer.data, *path), md5_digests=self._md5_digests), answer
         except ValueError as error:

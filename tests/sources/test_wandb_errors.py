@@ -105,7 +105,7 @@ ROWS = {
     "deleted on an old server": Row("the artifact is deleted", "until it is deleted", prepare=_delete, flavour="old"),
     "path": Row("no file and no folder 'b.bin'", "under Files", changes=(("path", "b.bin"),)),
     "empty": Row("there is no file in it", "under Files", prepare=_empty),
-    "too old": Row("Cannot query field 'files' on type 'Artifact'", "too old", flavour="ancient"),
+    "too old": Row('Cannot query field "files" on type "Artifact"', "too old", flavour="ancient"),
     "no API": Row("has no GraphQL API (404)", "WANDB_BASE_URL", prepare=_answers(busy(404))),
     "a page": Row("gives no GraphQL answer (status 200)", "WANDB_BASE_URL", prepare=_answers(busy(200))),
     "redirect": Row(
@@ -206,11 +206,11 @@ async def test_three_minutes(server: WandbTestServer) -> None:
 
 async def test_nobody_there(server: WandbTestServer) -> None:
     """A server that cannot be reached, in the time that a download would wait."""
-    with deaf_port() as port:
+    async with deaf_port() as (host, port):
         source = WandbFile(
             ARTIFACT,
             "a.bin",
-            base_url=f"http://127.0.0.1:{port}",
+            base_url=f"http://{host}:{port}",
             api_key=KEY,
             options=small(),
             timeouts=asyncdl.Timeouts(connect=0.2, refresh=1.0),
@@ -246,9 +246,9 @@ async def test_cancelled(server: WandbTestServer, no_leaks: object) -> None:
 
     app = web.Application()
     app.router.add_post("/graphql", handler)
-    runner = web.AppRunner(app)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0, shutdown_timeout=0.1).start()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
     collection = artifact(server, base_url=f"http://127.0.0.1:{runner.addresses[0][1]}")
     task = asyncio.ensure_future(anext(aiter(collection.files())))
     await arrived.wait()

@@ -18,7 +18,10 @@ scalar DateTime
 enum ArtifactState { PENDING COMMITTED DELETED }
 type Entity { id: ID! name: String! }
 type User { id: ID! entity: String username: String name: String email: String flags: String admin: Boolean
-  teams: TeamConnection }
+  deletedAt: DateTime teams: TeamConnection apiKeys: ApiKeyConnection }
+type ApiKeyConnection { edges: [ApiKeyEdge!]! }
+type ApiKeyEdge { node: ApiKey }
+type ApiKey { id: ID! name: String! description: String }
 type TeamConnection { edges: [TeamEdge!]! }
 type TeamEdge { node: Entity }
 type PageInfo { endCursor: String hasNextPage: Boolean! }
@@ -37,7 +40,8 @@ type Artifact { id: ID! artifactSequence: ArtifactSequence! versionIndex: Int ar
   historyStep: Int64 state: ArtifactState! size: Int64! digest: String! commitHash: String fileCount: Int64!
   createdAt: DateTime! updatedAt: DateTime aliases: [ArtifactAlias!]! currentManifest: ArtifactManifest %(files)s }
 type FileConnection { edges: [FileEdge!]! pageInfo: PageInfo! %(total)s }
-type ServerInfo { cliVersionInfo: JSON %(features)s }
+type ServerInfo { cliVersionInfo: JSON latestLocalVersionInfo: LocalVersionInfo %(features)s }
+type LocalVersionInfo { outOfDate: Boolean latestVersionString: String versionOnThisInstanceString: String }
 type Project { id: ID! internalId: ID! name: String! entityName: String! entity: Entity!
   artifact(name: String!, enableTracking: Boolean): Artifact artifactType(name: String!): ArtifactType
   artifactCollection(name: String!): ArtifactCollection %(membership_by_name)s }

@@ -114,12 +114,12 @@ class WandbTestServer:
         app.router.add_post("/graphql", self._graphql)
         app.router.add_post("/oidc/token", self._token)
         app.router.add_get("/manifest/{number}", self._manifest)
-        self._runner = web.AppRunner(app, access_log=None)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         self.base_url = ""
 
     async def __aenter__(self) -> Self:
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0, shutdown_timeout=0.1)
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
         await site.start()
         self.base_url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
         return self
@@ -173,15 +173,15 @@ class WandbTestServer:
             return refusal
         body = await request.json()
         variables = body.get("variables") or {}
-        result = await graphql(self._schema, body["query"], self._query(), None, variables, body.get("operationName"))
-        name = next(
-            node.name.value
-            for node in parse(body["query"]).definitions
-            if isinstance(node, OperationDefinitionNode) and node.name
+        result = await graphql(
+            self._schema, body["query"], self._query(), None, variables, body.get("operationName") or None
         )
+        [operation] = [node for node in parse(body["query"]).definitions if isinstance(node, OperationDefinitionNode)]
+        name = operation.name.value if operation.name else ""
         self.asked.append(Asked(name, variables))
         if result.errors:
-            errors = [{"message": error.message} for error in result.errors]
+            # With the quotes of W&B's server, by which its SDK knows an old one.
+            errors = [{"message": error.message.replace("'", '"')} for error in result.errors]
             return web.json_response({"errors": errors, "data": result.data}, status=self.error_status)
         return web.json_response({"data": result.data})
 
@@ -205,7 +205,7 @@ class WandbTestServer:
         form = await request.post()
         grant = "urn:ietf:params:oauth:grant-type:jwt-bearer"
         if form.get("grant_type") != grant or form.get("assertion") != IDENTITY:
-            words = f"no such token: {form.get('assertion')}"
+            words = f"no such token: {form.get('assertion')!s}"
             return web.json_response({"error": "invalid_grant", "error_description": words}, status=401)
         return web.json_response({"access_token": TOKEN, "expires_in": 3600})
 
