@@ -36,10 +36,11 @@ class HttpFault(Exception):  # noqa: N818  # between the transport and its serve
 
     def __init__(self, reply: Reply) -> None:
         super().__init__(f"status {reply.status}")
-        self.status = reply.status
-        self.words = words_of(reply.body)
-        self.location = SignedUrl(reply.headers.get("Location") or "").public
-        self.retry_after = parse_retry_after(reply.headers.get("Retry-After"), date=reply.headers.get("Date"))
+        self.status: int = reply.status
+        self.words: str = words_of(reply.body)
+        self.location: str = SignedUrl(reply.headers.get("Location") or "").public
+        date = reply.headers.get("Date")
+        self.retry_after: float | None = parse_retry_after(reply.headers.get("Retry-After"), date=date)
 
 
 class QueryFault(Exception):  # noqa: N818  # see `HttpFault`
@@ -47,7 +48,7 @@ class QueryFault(Exception):  # noqa: N818  # see `HttpFault`
 
     def __init__(self, errors: object) -> None:
         super().__init__("the query has errors")
-        self.words = words_of_errors(errors)
+        self.words: str = words_of_errors(errors)
 
 
 def may_pass(fault: Exception, attempts: int) -> bool:

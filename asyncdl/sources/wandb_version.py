@@ -103,8 +103,8 @@ class ArtifactVersion:
     """The version that an artifact's name stands for; the server is asked while it is entered."""
 
     def __init__(self, name: ArtifactName, server: WandbServer) -> None:
-        self.name = name
-        self.server = server
+        self.name: ArtifactName = name
+        self.server: WandbServer = server
         self._place: dict[str, object] | None = None
         self._query = ""
         self._md5_digests = False
@@ -117,7 +117,7 @@ class ArtifactVersion:
         """
         cursors: set[str] = set()
         cursor: str | None = None
-        while cursor is not None or not cursors:
+        while True:
             page, answer = await self._page({"perPage": per_page} | ({"cursor": cursor} if cursor else {}), patience)
             yield [self._found(file, answer) for file in page.files]
             cursor = page.cursor
