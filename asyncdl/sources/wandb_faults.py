@@ -120,7 +120,7 @@ def read_json(body: bytes) -> object:
     """What a body says in JSON; None if it is none."""
     try:
         return json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 from urllib.parse import urlsplit
 
-from asyncdl.errors import OptionsError
 from asyncdl.model import Checksum
 
 Data: TypeAlias = Mapping[str, object]
@@ -159,5 +158,5 @@ def _md5(value: object) -> Checksum | None:
     try:
         digest = base64.b64decode(value, validate=True)
         return Checksum("md5", digest) if len(digest) == _MD5_SIZE else None
-    except (ValueError, OptionsError):
+    except ValueError:
         return None

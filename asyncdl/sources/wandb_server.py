@@ -221,13 +221,13 @@ class WandbServer:
         return Answer(result.data or {}, started, self.clock.wall() if date is None else date)
 
     async def _signed_in(self) -> WandbLogin:
-        if self._login is None:
-            self._login = await anyio.to_thread.run_sync(find_login, self._account)
         login = self._login
-        if login.identity_token is None:
-            return login
-        if self._token_until is None or self.clock.monotonic() >= self._token_until:
-            self._login = login = await self._exchanged(login)
+        if login is None or (self._token_until is not None and self.clock.monotonic() >= self._token_until):
+            # Identity tokens are short-lived too: whoever makes them writes the next one to the same file.
+            login = self._login = await anyio.to_thread.run_sync(find_login, self._account)
+            self._token_until = None
+        if login.identity_token is not None and login.access_token is None:
+            login = self._login = await self._exchanged(login)
         return login
 
     async def _exchanged(self, login: WandbLogin) -> WandbLogin:

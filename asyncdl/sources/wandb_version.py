@@ -144,9 +144,10 @@ class ArtifactVersion:
         path = membership if self._query is FILES_BY_MEMBERSHIP else ("artifact", "files")
         try:
             return read_page(find(answer.data, *path), md5_digests=self._md5_digests), answer
-        except ValueError as error:
-            reason = f"{self.name}: W&B's answer has {error}"
-        raise SourceError(reason, hint="was the artifact deleted meanwhile?")
+        except ValueError:
+            error = SourceError(f"{self.name}: W&B's answer is no list of files", hint="was the artifact deleted?")
+        # Out here without a context: nobody knows what the words of a library repeat.
+        raise error
 
     def _found(self, file: ListedFile, answer: Answer) -> Found:
         dies = expires_at(file.url)

@@ -144,6 +144,18 @@ async def test_table(origin: Origin, row: Row, no_leaks: object) -> None:
     assert (None, None) == (error.__cause__, error.__context__)
 
 
+async def test_artifact_that_vanishes(server: WandbTestServer, origin: Origin) -> None:
+    """One that is gone between two questions."""
+    source = WandbFile(ARTIFACT, "a.bin", base_url=server.base_url, api_key=KEY, options=small())
+    url = await source(None)
+    server.forget()
+
+    with pytest.raises(SourceError, match="is no list of files") as caught:
+        await source(url)
+
+    assert (None, None) == (caught.value.__cause__, caught.value.__context__)
+
+
 async def test_through_a_download(server: WandbTestServer, tmp_path: Path) -> None:
     """A download that needs the server's URL ends with the same words."""
     source = WandbFile(f"{ARTIFACT}:v9", "a.bin", base_url=server.base_url, api_key=KEY, options=small())

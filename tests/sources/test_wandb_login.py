@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 
 from asyncdl.errors import OptionsError, SourceError
-from asyncdl.sources.wandb import WandbArtifact
+from asyncdl.sources.wandb import WandbArtifact, WandbFile
 from asyncdl.sources.wandb_login import DEFAULT_BASE_URL, Account, WandbLogin, check_base_url, find_login
+from asyncdl.sources.wandb_server import WandbServer
 from asyncdl.testing import Origin
+from tests.support.clock import ManualClock
 from tests.support.flow import QUICK, small
-from tests.support.wandb_server import IDENTITY, KEY, TOKEN, WandbTestServer
+from tests.support.wandb_server import IDENTITY, KEY, TOKEN, WandbTestServer, busy
 
 OTHER = "other-key-0123456789abcdef0123456789abcdef"
 SERVER = "http://wandb.example:8080"
@@ -266,6 +268,50 @@ async def test_identity_token(server: WandbTestServer, tmp_path: Path, monkeypat
 
     assert ["a.bin"] == await names()
     assert 4 == server.requests
+
+
+async def test_another_key(server: WandbTestServer, home: Path) -> None:
+    """Whoever logs in again need not start again: a key that was refused is looked up anew."""
+    netrc(home / ".netrc", server.base_url.removeprefix("http://"), OTHER)
+    source = WandbFile("team/vision/model", "a.bin", options=small(), timeouts=QUICK)
+    with pytest.raises(SourceError, match="does not accept the credentials from"):
+        await source(None)
+    netrc(home / ".netrc", server.base_url.removeprefix("http://"))
+
+    assert (await source(None)).url in server.urls
+
+
+async def test_tokens_that_run_out(server: WandbTestServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An access token is used for its hour; for the next one the identity token is read from its file again."""
+    write(tmp_path / "jwt", IDENTITY)
+    monkeypatch.setenv("WANDB_IDENTITY_TOKEN_FILE", str(tmp_path / "jwt"))
+    clock = ManualClock()
+    exchanges = []
+
+    async with WandbServer("what", Account(), options=small(), timeouts=QUICK, clock=clock) as running:
+        for passed in (0.0, 3000.0, 600.0):
+            clock.advance(passed)
+            before = server.requests
+            await running.ask("{ viewer { id } }", {}, running.deadline(10.0))
+            exchanges.append(server.requests - before - 1)
+        write(tmp_path / "jwt", "wrong-" + IDENTITY)
+        clock.advance(3600.0)
+        with pytest.raises(SourceError, match="no such token"):
+            await running.ask("{ viewer { id } }", {}, running.deadline(10.0))
+
+    assert [1, 0, 1] == exchanges
+
+
+async def test_exchange_that_has_to_wait(
+    server: WandbTestServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An overloaded server is asked for the access token again, and gets no question without one."""
+    write(tmp_path / "jwt", IDENTITY)
+    monkeypatch.setenv("WANDB_IDENTITY_TOKEN_FILE", str(tmp_path / "jwt"))
+    server.exchanges.append(busy(503, **{"Retry-After": "0"}))
+
+    assert ["a.bin"] == await names()
+    assert 5 == server.requests
 
 
 async def test_identity_token_that_is_refused(

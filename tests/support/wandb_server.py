@@ -92,6 +92,8 @@ class WandbTestServer:
         asked: the operations that were executed, in order.
         requests: HTTP requests of any kind.
         answers: what the next requests for the API get instead of an answer, in order.
+        exchanges: likewise, those for an access token.
+        urls: that were handed out, in order.
         forbidden: keys that are known, and may see nothing.
         md5: whether files have an `md5` beside their digest.
         error_status: of responses to operations that do not fit the schema.
@@ -102,6 +104,7 @@ class WandbTestServer:
         self.asked: list[Asked] = []
         self.requests = 0
         self.answers: list[Callable[[], web.Response]] = []
+        self.exchanges: list[Callable[[], web.Response]] = []
         self.forbidden: set[str] = set()
         self.features = dict(FEATURES)
         self.md5 = True
@@ -148,6 +151,10 @@ class WandbTestServer:
         )
         self._versions.append(version)
         return version
+
+    def forget(self) -> None:
+        """Delete every artifact, and the projects with them."""
+        self._versions.clear()
 
     def operations(self, name: str) -> list[Mapping[str, Any]]:
         """The variables of each operation of that name."""
@@ -202,6 +209,8 @@ class WandbTestServer:
 
     async def _token(self, request: web.Request) -> web.Response:
         self.requests += 1
+        if self.exchanges:
+            return self.exchanges.pop(0)()
         form = await request.post()
         grant = "urn:ietf:params:oauth:grant-type:jwt-bearer"
         if form.get("grant_type") != grant or form.get("assertion") != IDENTITY:
