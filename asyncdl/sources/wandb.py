@@ -43,8 +43,7 @@ class _FileUrls:
     async def _ask(self, rejected: SignedUrl | None) -> Found:
         found = self._found
         if found is None or not self._good(found, rejected):
-            async with self._version.server:
-                found = await self._version.file(self._path, self._patience)
+            found = await self._version.file(self._path, self._patience)
             if found is None:
                 hint = "its path is that in the artifact, as W&B shows it under Files"
                 raise SourceError(f"{self._version.name}: there is no file {self._path!r} in it", hint=hint)

@@ -100,7 +100,7 @@ class Found:
 
 
 class ArtifactVersion:
-    """The version that an artifact's name stands for; the server is asked while it is entered."""
+    """The version that an artifact's name stands for. Whoever has many questions enters the server around them."""
 
     def __init__(self, name: ArtifactName, server: WandbServer) -> None:
         self.name: ArtifactName = name
@@ -138,8 +138,9 @@ class ArtifactVersion:
 
     async def _page(self, variables: dict[str, object], patience: float) -> tuple[Page, Answer]:
         deadline = self.server.deadline(patience)
-        place = await self._found_place(deadline)
-        answer = await self.server.ask(self._query, place | variables, deadline)
+        async with self.server:
+            place = await self._found_place(deadline)
+            answer = await self.server.ask(self._query, place | variables, deadline)
         membership = ("project", "artifactCollection", "artifactMembership", "files")
         path = membership if self._query is FILES_BY_MEMBERSHIP else ("artifact", "files")
         try:

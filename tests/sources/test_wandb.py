@@ -364,6 +364,20 @@ async def test_provider_outlives_its_collection(modern: WandbTestServer, tmp_pat
     assert holds(tmp_path / "a", content(version, "a.bin"))
 
 
+async def test_closed_while_it_lists(modern: WandbTestServer, no_leaks: object) -> None:
+    """A listing that goes on after its collection was closed opens what it needs, and closes it."""
+    modern.add(ARTIFACT, dict.fromkeys("abcd", 5))
+    artifact = WandbArtifact(ARTIFACT, **given(modern, per_page=1))
+    files = aiter(artifact.files())
+    names = [(await anext(files)).name]
+    await artifact.aclose()
+    await artifact.aclose()
+
+    names += [file.name async for file in files]
+
+    assert list("abcd") == names
+
+
 async def test_two_downloads_of_one_source(modern: WandbTestServer, tmp_path: Path) -> None:
     """One provider serves two downloads at once; whoever comes second gets the URL that is there."""
     version = modern.add(ARTIFACT, {"a.bin": 300 * KIB})
