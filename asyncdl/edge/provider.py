@@ -15,7 +15,7 @@ from typing import TypeAlias, TypeVar
 
 from asyncdl.edge.clock import Clock
 from asyncdl.edge.waits import is_cancelled
-from asyncdl.errors import AsyncdlError, RefreshError
+from asyncdl.errors import AsyncdlError, RefreshError, SourceError
 from asyncdl.model import SignedUrl, SyncUrlProvider, UrlProvider
 from asyncdl.rules.redaction import redact_text
 
@@ -119,7 +119,8 @@ def _refresh_error(fault: Exception | None, rejected: SignedUrl | None, timeout:
     if timeout is not None:
         words = f"no answer within {timeout:g} s" + (f", after {words}" if words else "")
         hint = "raise Timeouts.refresh (--refresh-timeout) if it needs longer"
-    error = RefreshError(f"the URL provider failed: {words}", hint=hint)
+    kind = SourceError if isinstance(fault, SourceError) and timeout is None else RefreshError
+    error = kind(f"the URL provider failed: {words}", hint=hint)
     if fault is not None and not any(_tells(link, secrets) for link in _chain(fault)):
         error.__cause__ = fault
     return error

@@ -67,7 +67,7 @@ class S3Object:
     """One object: an `asyncdl.UrlProvider` that presigns GetObject, and a collection of one file.
 
     The URLs ask S3 for the object's own checksum. S3 sends it with a body that is the whole object; for one that is
-    fetched in parts, `stat()` gets it.
+    fetched in parts, `describe()` gets it.
 
     Args:
         where: an s3:// URL, in which the key stands as it is and `?versionId=` may follow it; or a bucket.
@@ -109,7 +109,7 @@ class S3Object:
         sign = partial(account.presign, self._address, expires_in=terms.expires_in, requester_pays=terms.requester_pays)
         return await account.ask(sign, self._address)
 
-    async def stat(self) -> RemoteFile:
+    async def describe(self) -> RemoteFile:
         """The object's size, and its checksum if S3 has one of the whole object that can be computed here.
 
         Raises:
@@ -128,8 +128,8 @@ class S3Object:
         return RemoteFile(name=self._address.name, source=self, size=size, checksum=checksum)
 
     async def files(self) -> AsyncIterator[RemoteFile]:
-        """The object alone, as `stat()` has it."""
-        yield await self.stat()
+        """The object alone, as `describe()` has it."""
+        yield await self.describe()
 
     async def aclose(self) -> None:
         """Close idle connections to the store."""

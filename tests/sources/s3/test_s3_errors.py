@@ -191,7 +191,7 @@ async def test_untrusted_certificate(aws: Aws, store: Store, tmp_path: Path) -> 
     trusting = small(2, ca_file=tmp_path / "ca.pem")
 
     with pytest.raises(asyncdl.SourceError) as caught:
-        await S3Object("s3://bucket/key", **settings).stat()
+        await S3Object("s3://bucket/key", **settings).describe()
     await fetch(S3Object("s3://bucket/key", options=trusting, **settings), tmp_path / "file", options=trusting)
 
     assert "Options.ca_file" in (caught.value.hint or "")
@@ -206,9 +206,9 @@ async def test_proxy(store: Store, aws: Aws) -> None:
 
     for options in (asyncdl.Options(), asyncdl.Options(use_environment=False, proxy=NOBODY)):
         with pytest.raises(asyncdl.SourceError, match="the proxy cannot be reached"):
-            await S3Object("s3://bucket/key", options=options).stat()
+            await S3Object("s3://bucket/key", options=options).describe()
 
-    assert 1000 == (await S3Object("s3://bucket/key", options=alone).stat()).size
+    assert 1000 == (await S3Object("s3://bucket/key", options=alone).describe()).size
 
 
 async def test_no_secret_comes_out(store: Store, aws: Aws, tmp_path: Path) -> None:

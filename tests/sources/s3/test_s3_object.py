@@ -153,7 +153,7 @@ async def test_composite_checksum_is_none(store: Store) -> None:
     """A checksum of the parts' checksums says nothing about the file."""
     store.put("bucket", "model.bin", 1000, headers=sha256_fields(Content(1, 1000), "COMPOSITE"))
 
-    assert None is (await S3Object("s3://bucket/model.bin").stat()).checksum
+    assert None is (await S3Object("s3://bucket/model.bin").describe()).checksum
 
 
 async def test_checksums_switched_off(store: Store, aws: Aws, tmp_path: Path) -> None:
@@ -291,7 +291,7 @@ async def test_requester_pays(store: Store, tmp_path: Path) -> None:
     await fetch(source, tmp_path / "file")
 
     assert holds(tmp_path / "file", content)
-    assert 300_000 == (await source.stat()).size
+    assert 300_000 == (await source.describe()).size
 
 
 async def test_objects_share_a_session(aws: Aws) -> None:
@@ -316,7 +316,7 @@ async def test_store_that_never_answers(aws: Aws) -> None:
     source = S3Object("b", "k", endpoint_url=f"http://127.0.0.1:{port}", timeouts=asyncdl.Timeouts(response=0.1))
 
     with pytest.raises(asyncdl.SourceError, match="s3://b/k: the store does not answer"):
-        await source.stat()
+        await source.describe()
 
     silent.close()
     for writer in writers:
