@@ -38,7 +38,7 @@ class _FileUrls:
         found = await self._ask(rejected)
         if found.file.reference:
             self._check_reference(found.file.url, rejected)
-        return SignedUrl(found.file.url)
+        return SignedUrl(found.file.url, checksum=found.file.checksum)
 
     async def _ask(self, rejected: SignedUrl | None) -> Found:
         found = self._found
@@ -65,11 +65,10 @@ class _FileUrls:
 class WandbFile(_FileUrls):
     """An `asyncdl.UrlProvider` for one file of a W&B artifact.
 
-        source = WandbFile("entity/project/model:v3", "weights.safetensors")
-        found = await source.describe()
-        await asyncdl.download(source, "weights.safetensors", size=found.size, checksum=found.checksum)
+        await asyncdl.download(WandbFile("entity/project/model:v3", "weights.safetensors"), "weights.safetensors")
 
-    Its URL is asked for when the download begins, and by the file's name again whenever it expires.
+    Its URL is asked for when the download begins, and by the file's name again whenever it expires. Its MD5 comes along
+    with the URL, and is verified.
 
     Args:
         artifact: `entity/project/artifact:alias`; the alias is followed once.

@@ -81,13 +81,15 @@ def content(version: Version, path: str) -> Content:
 
 
 async def test_one_file(server: WandbTestServer, tmp_path: Path, no_leaks: object) -> None:
-    """A file by its path in the artifact; nothing stays open."""
+    """A file by its path in the artifact, verified by the MD5 that was logged; nothing stays open."""
     version = server.add(ARTIFACT, {"a.bin": 1000, "weights/model.bin": 700 * KIB})
 
     result = await fetch(WandbFile(f"{ARTIFACT}:latest", "weights/model.bin", **given(server)), tmp_path / "model")
 
     assert holds(tmp_path / "model", content(version, "weights/model.bin"))
     assert 0 == result.refreshes
+    assert result.checksum is not None
+    assert "md5" == result.checksum.algorithm
     assert 1 == len(by_name(server))
 
 
