@@ -25,12 +25,11 @@ from asyncdl.errors import (
     TransferError,
 )
 from asyncdl.job import Job
-from asyncdl.mirrored import RangesIgnoredError, patiently, vet
+from asyncdl.mirrored import SERVED, RangesIgnoredError, patiently, promises_of, vet
 from asyncdl.model import RemoteObject
 from asyncdl.receiver import Receiver
 from asyncdl.refresher import Lease
 from asyncdl.rules.parts import Claim
-from asyncdl.rules.promises import promised
 from asyncdl.rules.ranges import (
     Accept,
     Asked,
@@ -57,7 +56,6 @@ ERROR_BODY_LIMIT = 64 * 1024
 _FIRST_CONTACT_ATTEMPTS = 4
 _MISMATCH_ATTEMPTS = 3
 _NOT_FOUND = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
-_SERVED = frozenset({HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT})
 _PHRASES = {int(status): status.phrase for status in HTTPStatus}
 _NO_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE})
 _RENEWABLE = frozenset(
@@ -210,7 +208,7 @@ class Fetcher:
             opening = patiently(opening, job.suppliers.patience(supplier))
         try:
             async with opening as response:
-                served = response.status in _SERVED
+                served = response.status in SERVED
                 if served:  # a refusal is quicker, or slower, than what is asked for
                     supplier.latency = job.clock.monotonic() - began
                     job.scheduler.note_latency(supplier.latency)
@@ -222,20 +220,20 @@ class Fetcher:
                 now = job.clock.monotonic()
                 supplier.note(claim.position - position, now - began, now)
 
-    def _judged(self, response: Response, claim: Claim) -> Verdict:
+    def _judged(self, response: Response, claim: Claim, lease: Lease) -> Verdict:
         job = self._job
         expected = job.suppliers.expected(self._supplier, job.remote)
         verdict = judge(
             response.status, response.headers, Asked(claim.position, claim.stop, expected, job.declared_size)
         )
         if job.suppliers.plural:
-            vet(job, self._supplier, verdict, response)
+            vet(job, self._supplier, verdict, response, lease)
         return verdict
 
     async def _take(self, response: Response, claim: Claim, lease: Lease) -> Refusal | None:
         """Do what the verdict on a response says; a refusal is only read here."""
         job = self._job
-        match self._judged(response, claim):
+        match self._judged(response, claim, lease):
             case Accept(part, remote):
                 await self._accept(response, remote, claim, lease, whole=part == (0, remote.size))
                 if claim.stop is None:  # a stream of unknown length that broke: now its length is known
@@ -277,7 +275,7 @@ class Fetcher:
     ) -> None:
         """Tell the others; `whole` if the body is all of the object."""
         job = self._job
-        promises = promised(response.headers, whole=whole) if response.status in _SERVED else ()
+        promises = promises_of(response, lease, whole=whole)
         self._supplier.refresher.accepted(lease)
         if job.suppliers.plural:
             remote = job.suppliers.accepted(self._supplier, remote, promises, job.remote)

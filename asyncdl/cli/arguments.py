@@ -27,7 +27,12 @@ _DESCRIPTION: Final = (
     f"`{PROGRAM} demo` shows it with a local server."
 )
 _USAGE: Final = "\n       ".join(
-    (f"{PROGRAM} [options] URL...", f"{PROGRAM} [options] --refresh-command CMD", f"{PROGRAM} demo [options]")
+    (
+        f"{PROGRAM} [options] URL...",
+        f"{PROGRAM} [options] --refresh-command CMD",
+        f"{PROGRAM} [options] --refresh-url URL",
+        f"{PROGRAM} demo [options]",
+    )
 )
 _SIZES: Final = "Sizes are in bytes, or with K, M, G or T in powers of 1024: 64M is 67108864."
 
@@ -72,6 +77,7 @@ def parse(argv: Sequence[str], environ: Mapping[str, str]) -> settings.Settings:
     refuse_unknown(unknown)
     chosen = settings.defaults(environ) | {name: value for name, value in vars(given).items() if value is not None}
     chosen["headers"] = tuple(given.headers or ())
+    chosen["refresh_headers"] = tuple(given.refresh_headers or ())
     chosen["urls"] = tuple(map(check_url, given.urls))
     asked = settings.Settings(**chosen)
     _refuse_contradictions(asked)
@@ -92,12 +98,17 @@ def refuse_unknown(unknown: Sequence[str], program: str = PROGRAM) -> None:
 
 def _refuse_contradictions(asked: settings.Settings) -> None:
     several = len(asked.urls) > 1
-    if not asked.urls and asked.refresh_command is None:
+    renewed = asked.refresh_command is not None or asked.refresh_url is not None
+    if not asked.urls and not renewed:
         msg = "no URL given"
+    elif asked.refresh_command is not None and asked.refresh_url is not None:
+        msg = "URLs come from --refresh-command or from --refresh-url, but both are given"
+    elif asked.refresh_bearer_env is not None and asked.refresh_basic_env is not None:
+        msg = "--refresh-bearer-env and --refresh-basic-env both say who asks the endpoint"
     elif several and asked.output is not None:
         msg = "-o names one file, but several URLs are given"
-    elif several and asked.refresh_command is not None:
-        msg = "--refresh-command (or ASYNCDL_REFRESH_COMMAND) serves one file, but several URLs are given"
+    elif several and renewed:
+        msg = "--refresh-command or --refresh-url (or its variable) serves one file, but several URLs are given"
     elif several and asked.size is not None:
         msg = "--size is one file's, but several URLs are given"
     elif several and isinstance(asked.checksum, Checksum):
@@ -134,6 +145,14 @@ def _parser() -> Parser:
         type=argument(values.header),
         metavar="'NAME: VALUE'",
         help="a further request header, repeatable; it never reaches another server than the URL's",
+    )
+    parser.add_argument(
+        "--refresh-header",
+        dest="refresh_headers",
+        action="append",
+        type=argument(values.header_or_file),
+        metavar="'NAME: VALUE'|@FILE",
+        help="a further header for --refresh-url, repeatable; secret ones from the lines of FILE",
     )
     parser.add_argument("--json", action="store_true", help="events as JSON lines on standard output")
     noise = parser.add_mutually_exclusive_group()

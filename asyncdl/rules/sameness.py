@@ -56,11 +56,10 @@ def same_bytes(
     """
     if known.size is not None and remote.size is not None and known.size != remote.size:
         return Different(f"it has {remote.size} bytes, and not {known.size}")
-    theirs = {promise.algorithm: promise for promise in promises}
     ours = {promise.algorithm: promise for promise in (*known.promises, *((pinned,) if pinned else ()))}
-    for algorithm in theirs.keys() & ours.keys():
-        if theirs[algorithm] != ours[algorithm]:
-            return Different(f"its {algorithm} is another one")
+    for promise in promises:
+        if ours.get(promise.algorithm, promise) != promise:
+            return Different(f"its {promise.algorithm} is another one")
     agreed = next((promise.algorithm for promise in promises if promise.algorithm in ours), None)
     if agreed is not None:
         return Match(f"its server promises the same {agreed}")
