@@ -19,6 +19,7 @@ from asyncdl.job import Commons
 from asyncdl.model import Checksum, IfExists, Result, Source
 from asyncdl.options import Options, Retry, Timeouts
 from asyncdl.progress import ProgressCallback, Reporter
+from asyncdl.trials import download_of
 
 
 async def download(
@@ -38,12 +39,13 @@ async def download(
     """Download one object to `dest`, which appears only when it is complete and durable.
 
     Args:
-        source: a URL, a `SignedUrl`, or a callable that returns one and is asked again whenever it expires.
+        source: a URL, a `SignedUrl`, or a callable that returns one and is asked again whenever it expires; or
+            `Mirrors` of several of these.
         dest: path of the finished file. Its directory must exist; the bytes gather in `dest` + ".part" beside it.
         size: the object's size in bytes, if known; saves the probe, and is checked before a byte is written.
         checksum: of the object, as a `Checksum` or `"sha256:HEX"`, if known: the file appears only if it has it.
             Without one, what the server promises of the whole object is verified (Repr-Digest, x-goog-hash and others).
-        headers: further request headers; they never reach another origin than the first URL's.
+        headers: further request headers; they never reach another origin than the first URL's (of the first mirror).
         if_exists: "skip" takes a file of the object's size, and checksum where one is known, at `dest` for done and
             refuses any other; "replace" replaces it in one step at the end; "error" refuses.
         options, timeouts, retry: see their classes.
@@ -72,9 +74,16 @@ async def download(
             request = make_request(source, dest, size, checksum, headers, if_exists)
             async with aclosing(AiohttpTransport(options, timeouts, session)) as transport:
                 commons = Commons.of_one(transport, options, clock, retry)
-                return await FileDownload(
-                    request, options, timeouts, retry, commons, clock=clock, deadline=deadline
-                ).run(reporter)
+                make = partial(
+                    FileDownload,
+                    options=options,
+                    timeouts=timeouts,
+                    retry=retry,
+                    commons=commons,
+                    clock=clock,
+                    deadline=deadline,
+                )
+                return await download_of(request, make, clock).run(reporter)
 
 
 def run_download(source: Source, dest: AnyPath, **arguments: Any) -> Result:  # noqa: ANN401

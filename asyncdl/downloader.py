@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
+from functools import partial
 from math import inf
 from types import TracebackType
 from typing import Self, TypeAlias
@@ -23,6 +24,7 @@ from asyncdl.options import READ_AHEAD, Options, Retry, Timeouts
 from asyncdl.progress import Reporter
 from asyncdl.room import Room
 from asyncdl.slots import Slots
+from asyncdl.trials import download_of
 
 #: Told of each file's progress.
 BatchCallback: TypeAlias = Callable[[Request, Progress], object]
@@ -158,16 +160,17 @@ class Downloader:
         try:
             with reporter.to_the_end():
                 async with self._time_for_one(began, deadline) as until:
-                    download = FileDownload(
-                        checked(request),
-                        self._options,
-                        self._timeouts,
-                        self._retry,
-                        self._commons,
+                    make = partial(
+                        FileDownload,
+                        options=self._options,
+                        timeouts=self._timeouts,
+                        retry=self._retry,
+                        commons=self._commons,
                         clock=clock,
                         deadline=until,
                         admit=admitted,
                     )
+                    download = download_of(checked(request), make, clock)
                     return await download.run(reporter)
         except HeldOverError:
             raise

@@ -14,11 +14,10 @@ from asyncdl.fetcher import Fetcher
 from asyncdl.guard import Guard
 from asyncdl.job import Commons, Job
 from asyncdl.large import LargeObject
-from asyncdl.mirrors import Mirrors
-from asyncdl.model import Checksum, Outcome, Part, RemoteObject, Request, Result, SingleSource, Source
+from asyncdl.model import Checksum, Outcome, Part, RemoteObject, Request, Result
 from asyncdl.options import MAX_PARTS, Options, Retry, Timeouts
 from asyncdl.progress import Reporter
-from asyncdl.refresher import UrlRefresher
+from asyncdl.refresher import refreshers_of
 from asyncdl.rules.parts import Claim, Coverage, Planner, choose_part_size
 from asyncdl.rules.promises import to_verify
 from asyncdl.small import SmallObject
@@ -44,6 +43,9 @@ class FileDownload:
     Args:
         admit: asked once, when the file turns out not to be small; False ends the run in `HeldOverError`.
         disk: where the files are; None for the system's own.
+
+    Attributes:
+        complete: all bytes came; what is wrong after that is wrong with them, or with the disk.
     """
 
     def __init__(
@@ -63,7 +65,7 @@ class FileDownload:
         self._disk = disk or OsDisk()
         self._admit = admit
         self._began = clock.monotonic()
-        refreshers = tuple(UrlRefresher(source, options, timeouts, clock) for source in _places(request.source))
+        refreshers = refreshers_of(request.source, options, timeouts, clock)
         self._job = Job(
             options=options,
             timeouts=timeouts,
@@ -82,6 +84,7 @@ class FileDownload:
         self._known = asyncio.Event()
         self._target = Target(request, self._disk)
         self._skipped = False
+        self.complete: bool = False
         self._wanted = request.checksum
         self._guard = Guard()
         self._called_off = False
@@ -123,6 +126,11 @@ class FileDownload:
             if self._job.share:
                 self._job.share.close()
         return self._result(Outcome.DOWNLOADED, size)
+
+    @property
+    def used(self) -> list[int]:
+        """Numbers of the places of which a response was accepted, in order."""
+        return sorted(self._job.suppliers.used)
 
     def failed(self, error: Exception) -> Result:
         """What there is to say of a run that raised `error`."""
@@ -174,6 +182,7 @@ class FileDownload:
     async def _bring(self) -> None:
         """Fetch what is missing, and once more what turns out to be wrong."""
         await self._pass(self._first_claim())
+        self.complete = True
         if not self._large:
             return
         wrong = await self._large.wrong()
@@ -328,7 +337,3 @@ class FileDownload:
             retries=counters.retries,
             refreshes=self._job.suppliers.refreshes,
         )
-
-
-def _places(source: Source) -> tuple[SingleSource, ...]:
-    return source.sources if isinstance(source, Mirrors) else (source,)

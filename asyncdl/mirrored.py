@@ -16,7 +16,6 @@ from asyncdl.rules.promises import promised
 from asyncdl.rules.ranges import Accept, Complete, RangeIgnored, Sequential, Verdict
 from asyncdl.suppliers import Supplier
 
-
 #: Statuses of responses that bring bytes of an object.
 SERVED = frozenset({HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT})
 

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from asyncdl.edge.clock import Clock
 from asyncdl.edge.provider import ask
 from asyncdl.errors import ForbiddenError, OptionsError, RefreshError, TransferError, UrlExpiredError
-from asyncdl.model import SignedUrl, SingleSource
+from asyncdl.mirrors import Mirrors
+from asyncdl.model import SignedUrl, SingleSource, Source
 from asyncdl.options import Options, Timeouts
 from asyncdl.rules.expiry import expires_at, parse_http_date
 from asyncdl.rules.rejection import Refusal, RefusalKind
@@ -253,6 +254,12 @@ class UrlRefresher:
         if self._margin is None and self._expires_at is not None and now is not None:
             margin = self._options.refresh_margin + _DATE_RESOLUTION
             self._margin = min(margin, max(0.0, self._expires_at - now) * _MARGIN_SHARE)
+
+
+def refreshers_of(source: Source, options: Options, timeouts: Timeouts, clock: Clock) -> tuple[UrlRefresher, ...]:
+    """One for each place that has the object."""
+    sources = source.sources if isinstance(source, Mirrors) else (source,)
+    return tuple(UrlRefresher(each, options, timeouts, clock) for each in sources)
 
 
 def _checked(answer: object) -> SignedUrl:
