@@ -194,8 +194,11 @@ class Suppliers:
 
     def _candidates(self) -> list[Supplier]:
         """Those that are asked before others."""
-        first = [each for each in self._living if not each.aside and (self._known is not None or not each.tries)]
-        return first or self._living
+        wanted = [each for each in self._living if not each.aside]
+        if self._known is None:
+            # What the object is the first one says, and not who is quickest.
+            wanted = [each for each in wanted if not each.tries][:1]
+        return wanted or self._living
 
     @staticmethod
     def _best(suppliers: Sequence[Supplier], now: float) -> Supplier:
@@ -214,7 +217,9 @@ class Suppliers:
 
         With each time that it took longer it is given twice as long.
         """
-        others = [each for each in self._living if each is not supplier and each.remote and not each.tries]
+        others = [each for each in self._living if each is not supplier and not (each.tries or each.aside)]
+        if self._known is not None:
+            others = [each for each in others if each.remote]
         if not others:
             return None
         usual = max(other.latency for other in others)

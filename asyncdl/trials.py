@@ -81,7 +81,13 @@ def download_of(request: Request, make: Callable[[Request], FileDownload], clock
 
 
 def _smaller(group: Sequence[int], used: Sequence[int]) -> list[tuple[int, ...]]:
-    """The places of a group that may yet have the object, `used` are positions of those that sent something else."""
+    """The places of a group that may yet have the object, in groups that are smaller in any case.
+
+    Args:
+        used: positions of those that sent what is not the object.
+    """
+    if len(group) == 1 or not used:
+        return []
     senders = [group[position] for position in used]
     others = tuple(number for number in group if number not in senders)
     alone = [(number,) for number in senders] if len(senders) > 1 else []
