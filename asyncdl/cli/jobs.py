@@ -10,11 +10,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from asyncdl.cli.names import file_name, refuse_clashes
 from asyncdl.cli.values import ChecksumList
 from asyncdl.errors import DeadlineError, OptionsError
 from asyncdl.model import SignedUrl
 from asyncdl.rules import checksum_lists
+from asyncdl.rules.names import file_name
+from asyncdl.rules.taken import refuse_clashes
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from yarl import URL
 
-from asyncdl.cli.names import file_name
+from asyncdl.rules.names import file_name
 from asyncdl.errors import OptionsError, ResponseMismatchError
 from asyncdl.model import SignedUrl
 from asyncdl.rules.fields import take_userinfo

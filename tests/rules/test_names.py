@@ -10,7 +10,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from asyncdl.cli.names import file_name, refuse_clashes
+from asyncdl.rules.names import file_name
+from asyncdl.rules.taken import refuse_clashes
 from asyncdl.errors import OptionsError
 
 
