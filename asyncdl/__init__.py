@@ -8,7 +8,9 @@ from asyncdl._version import __version__
 #: Type checkers take it for true; to load `typing` for it would take as long as all that is loaded here.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from asyncdl.batch import Batch
     from asyncdl.calls import download, run_download
+    from asyncdl.downloader import Downloader
     from asyncdl.errors import (
         AsyncdlError,
         ConnectError,
@@ -33,15 +35,18 @@ if TYPE_CHECKING:
     from asyncdl.model import Checksum, Outcome, Phase, Progress, Request, Result, SignedUrl, UrlProvider
     from asyncdl.options import Options, Retry, Timeouts
     from asyncdl.progress import ProgressStream
+    from asyncdl.summary import Summary
 
 __all__ = [
     "AsyncdlError",
+    "Batch",
     "Checksum",
     "ConnectError",
     "DeadlineError",
     "DestinationBusyError",
     "DestinationExistsError",
     "DiskFullError",
+    "Downloader",
     "ForbiddenError",
     "HttpStatusError",
     "IntegrityError",
@@ -62,6 +67,7 @@ __all__ = [
     "SourceError",
     "StallError",
     "StorageError",
+    "Summary",
     "Timeouts",
     "TransferError",
     "UrlExpiredError",
@@ -74,7 +80,9 @@ __all__ = [
 #: The modules that the names are in, errors apart. Whoever imports the package pays for what is used of it: aiohttp and
 #: asyncio come with `download`, and of what only catches errors nothing else is loaded.
 _HOMES = {
+    "Batch": "batch",
     "Checksum": "model",
+    "Downloader": "downloader",
     "Options": "options",
     "Outcome": "model",
     "Phase": "model",
@@ -84,6 +92,7 @@ _HOMES = {
     "Result": "model",
     "Retry": "options",
     "SignedUrl": "model",
+    "Summary": "summary",
     "Timeouts": "options",
     "UrlProvider": "model",
     "download": "calls",

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias
 from asyncdl.edge.waits import Scope
 from asyncdl.fetcher import Fetcher
 from asyncdl.job import Job, Stoppable
-from asyncdl.rules.growth import Growth, Situation
+from asyncdl.rules.growth import FIRST_LOOK, Growth, Situation, first_connections
 from asyncdl.rules.parts import Claim
 
 #: Starts work in the group of the download.
@@ -42,7 +42,7 @@ class Crew:
         Waits for fetchers, which have bounds of their own.
         """
         job, clock = self._job, self._job.clock
-        growth = Growth(self._first, clock.monotonic())
+        growth = Growth(await self._number_to_begin_with(), clock.monotonic())
         while self._send(growth.wanted) and self._first < self._most:
             tick = _SLOW_TICK if growth.resting(clock.monotonic()) else _TICK
             await asyncio.wait(map(_end, job.fetchers), timeout=tick)
@@ -58,6 +58,14 @@ class Crew:
                     held_up=scheduler.held_up,
                 )
             )
+
+    async def _number_to_begin_with(self) -> int:
+        if self._first == self._most:
+            return self._first
+        scheduler = self._job.scheduler
+        before = scheduler.received
+        await asyncio.wait(map(_end, self._job.fetchers), timeout=FIRST_LOOK)
+        return first_connections(self._first, scheduler.received - before)
 
     def _send(self, wanted: int) -> bool:
         """Have `wanted` fetchers, as far as there are parts for them; whether there may be some later."""

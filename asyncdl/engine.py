@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from asyncdl.crew import Crew
 from asyncdl.edge.clock import Clock
 from asyncdl.edge.disk import Disk, OsDisk
-from asyncdl.edge.transport import Transport
 from asyncdl.edge.waits import Scope, first_cause
 from asyncdl.fetcher import Fetcher
 from asyncdl.guard import Guard
-from asyncdl.job import Job
+from asyncdl.job import Commons, Job
 from asyncdl.large import LargeObject
 from asyncdl.model import Checksum, Outcome, Part, RemoteObject, Request, Result
 from asyncdl.options import MAX_PARTS, Options, Retry, Timeouts
@@ -30,6 +29,10 @@ class _AlreadyThereError(Exception):
     """The destination turned out to be the object; unwinds the tasks and is never seen outside."""
 
 
+class HeldOverError(Exception):
+    """A file that is not small was not admitted: nothing of it has been kept, and it is to be begun anew later."""
+
+
 class FileDownload:
     """One file: made for one `run`.
 
@@ -38,6 +41,7 @@ class FileDownload:
     download left something, or the caller says how large the object is, it may be known before.
 
     Args:
+        admit: asked once, when the file turns out not to be small; False ends the run in `HeldOverError`.
         disk: where the files are; None for the system's own.
     """
 
@@ -47,28 +51,30 @@ class FileDownload:
         options: Options,
         timeouts: Timeouts,
         retry: Retry,
-        transport: Transport,
+        commons: Commons,
         *,
         clock: Clock,
         deadline: float | None = None,
+        admit: Callable[[], bool] = lambda: True,
         disk: Disk | None = None,
     ) -> None:
         self._request, self._options, self._clock = request, options, clock
         self._disk = disk or OsDisk()
+        self._admit = admit
         self._began = clock.monotonic()
         self._job = Job(
             options=options,
             timeouts=timeouts,
             retry=retry,
             clock=clock,
-            transport=transport,
+            commons=commons,
             refresher=UrlRefresher(request.source, options, timeouts, clock),
             headers=request.headers,
             declared_size=request.size,
             deadline=deadline,
             on_remote=self._meet,
         )
-        self._connections = min(options.connections, transport.connection_limit or options.connections)
+        self._connections = min(options.connections, commons.slots.most)
         self._known = asyncio.Event()
         self._target = Target(request, self._disk)
         self._skipped = False
@@ -109,12 +115,22 @@ class FileDownload:
             if self._large:
                 await self._large.give_up(error)
             raise
+        finally:
+            if self._job.share:
+                self._job.share.close()
         return self._result(Outcome.DOWNLOADED, size)
+
+    def failed(self, error: Exception) -> Result:
+        """What there is to say of a run that raised `error`."""
+        remote = self._job.remote
+        return self._result(Outcome.FAILED, remote.size if remote else None, error)
 
     def _may_be_small(self, size: int | None) -> bool:
         return size is None or (size <= self._options.chunk_size and size <= self._part_size(size))
 
     async def _open(self) -> LargeObject:
+        if not self._admit():
+            raise HeldOverError
         self._large = large = await LargeObject.open(self._request, self._job, self._disk)
         # Once more: another download may have ended before this one had the lock.
         if await self._target.look():
@@ -213,6 +229,8 @@ class FileDownload:
         if prior is None and self._job.declared_size:
             return None if self._large else Claim(0, self._job.declared_size)
         # All of a small object, one part of a large one; of one that was begun, only what proves which it is.
+        if self._target.existing is not None:  # nothing of it is wanted but its size
+            return Claim(0, 1)
         length = choose_part_size(0, connections=self._connections, wanted=self._options.part_size)
         first_held = prior.held[0].start if prior and prior.held else length
         return Claim(0, min(length, first_held) or 1)
@@ -288,13 +306,15 @@ class FileDownload:
         self._skipped = True
         return self._result(Outcome.SKIPPED, self._target.existing)
 
-    def _result(self, outcome: Outcome, size: int | None) -> Result:
+    def _result(self, outcome: Outcome, size: int | None, error: Exception | None = None) -> Result:
         counters = self._job.counters
         return Result(
+            request=self._request,
             path=self._request.dest,
             outcome=outcome,
             size=size,
-            checksum=self._wanted,
+            checksum=None if error else self._wanted,
+            error=error,
             elapsed=self._clock.monotonic() - self._began,
             fetched=counters.fetched,
             resumed=self._large.writer.resumed if self._large and not self._skipped else 0,

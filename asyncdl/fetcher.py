@@ -43,6 +43,7 @@ from asyncdl.rules.ranges import (
 )
 from asyncdl.rules.rejection import Refusal, RefusalKind, read_refusal
 from asyncdl.rules.retry import delay
+from asyncdl.slots import Kind
 
 _logger = logging.getLogger("asyncdl")
 
@@ -144,7 +145,9 @@ class Fetcher:
     async def _request(self, claim: Claim) -> None:
         """Ask once for the rest of a claim and take what comes."""
         job = self._job
-        async with job.gate.turn() as turn:
+        await job.refresher.lease()  # it says which host's turn to wait for
+        kind = Kind.FIRST if job.remote is None else Kind.PART
+        async with job.gate.turn() as turn, job.commons.slots.turn(kind):
             lease = await job.refresher.lease()
             try:
                 refusal, redirected = await self._exchange(claim, lease)

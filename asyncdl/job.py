@@ -11,12 +11,15 @@ from asyncdl.edge.clock import Clock
 from asyncdl.edge.transport import Transport
 from asyncdl.edge.waits import Scope
 from asyncdl.gate import Gate
+from asyncdl.hosts import Host, Hosts
 from asyncdl.model import Checksum, Chunk, HeaderPairs, RemoteObject
 from asyncdl.options import Options, Retry, Timeouts
 from asyncdl.refresher import UrlRefresher
+from asyncdl.room import Room, Share
 from asyncdl.rules.parts import Claim
 from asyncdl.rules.retry import RetryBudget
 from asyncdl.scheduler import Scheduler
+from asyncdl.slots import Slots
 
 #: Queue items that the writer takes to the disk in one go, as a share of `Options.queue_depth`; the queue has the rest.
 _WRITE_SHARE = 4
@@ -34,7 +37,6 @@ class Intake(Protocol):
         ...
 
     async def put(self, item: Chunk, /) -> None: ...
-    def put_nowait(self, item: Chunk, /) -> None: ...
 
 
 @dataclass(slots=True)
@@ -44,6 +46,30 @@ class Counters:
     fetched: int = 0
     requests: int = 0
     retries: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commons:
+    """What downloads have in common; one that runs alone has it to itself.
+
+    Attributes:
+        transport: and with it the connections.
+        hosts: that they deal with.
+        slots: for their requests.
+        room: for their chunks; None where each has only the bound of its own queue.
+    """
+
+    transport: Transport
+    hosts: Hosts
+    slots: Slots
+    room: Room | None = None
+
+    @classmethod
+    def of_one(cls, transport: Transport, options: Options, clock: Clock, retry: Retry) -> Commons:
+        """For a download that runs alone."""
+        connections = options.connections
+        most = min(connections, transport.connection_limit or connections)
+        return cls(transport=transport, hosts=Hosts(most, clock, retry), slots=Slots(most))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -56,10 +82,10 @@ class Job:
         on_remote: told once, with the claim it came for and the checksums promised, when the first response says what
             the object is. It, or what it starts, sets `begun`.
         queue: on the way to the writer.
-        intake: the queue, unless `on_remote` decided otherwise.
+        share: the way into the queue where the room is shared.
+        intake: the queue, or the way into it, unless `on_remote` decided otherwise.
         begun: `intake` is ready for the bytes of the object.
         remote: what the object is, or None before that.
-        gate: passed by every request.
         scheduler: who fetches what.
         sequential: one stream serves the whole object; no other fetcher runs.
         fetchers: what they run in.
@@ -69,16 +95,15 @@ class Job:
     timeouts: Timeouts
     retry: Retry
     clock: Clock
-    transport: Transport
+    commons: Commons
     refresher: UrlRefresher
     headers: HeaderPairs
     declared_size: int | None
     deadline: float | None
     on_remote: Callable[[RemoteObject, Claim, tuple[Checksum, ...]], object]
     queue: asyncio.Queue[Chunk | None] = field(init=False)
+    share: Share | None = field(init=False)
     intake: Intake = field(init=False)
-    budget: RetryBudget = field(init=False)
-    gate: Gate = field(init=False)
     scheduler: Scheduler = field(init=False)
     begun: asyncio.Event = field(default_factory=asyncio.Event)
     remote: RemoteObject | None = None
@@ -87,12 +112,29 @@ class Job:
     counters: Counters = field(default_factory=Counters)
 
     def __post_init__(self) -> None:
-        self.intake = self.queue = asyncio.Queue(self.options.queue_depth - self.write_batch)
-        self.budget = RetryBudget(self.retry.budget)
-        connections = self.options.connections
-        most = min(connections, self.transport.connection_limit or connections)
-        self.gate = Gate(most, self.clock, self.retry)
-        self.scheduler = Scheduler(self.gate)
+        self.queue = asyncio.Queue(self.options.queue_depth - self.write_batch)
+        self.share = Share(self.queue, self.commons.room) if self.commons.room else None
+        self.intake = self.share or self.queue
+        self.scheduler = Scheduler(lambda: self.gate)
+
+    @property
+    def transport(self) -> Transport:
+        return self.commons.transport
+
+    @property
+    def host(self) -> Host:
+        """The one that the present URL leads to."""
+        return self.commons.hosts.of(self.refresher.origin)
+
+    @property
+    def gate(self) -> Gate:
+        """Passed by every request to the host."""
+        return self.host.gate
+
+    @property
+    def budget(self) -> RetryBudget:
+        """Of the retries left for the host."""
+        return self.host.budget
 
     @property
     def write_batch(self) -> int:

@@ -323,6 +323,7 @@ class Result:
         retries: requests repeated after a fault.
         refreshes: calls of the URL provider after the first.
         error: why it FAILED.
+        request: what was asked for.
     """
 
     path: Path
@@ -336,3 +337,4 @@ class Result:
     retries: int = 0
     refreshes: int = 0
     error: Exception | None = None
+    request: Request | None = field(default=None, repr=False)

@@ -106,13 +106,13 @@ class Receiver:
 
     async def _put(self, chunk: Chunk, keeper: PaceKeeper) -> None:
         intake = self._job.intake
-        if intake.full():
+        full = intake.full()
+        if full:
             keeper.park()
-            try:
-                await intake.put(chunk)
-            except asyncio.CancelledError:
-                chunk.release()  # it is in no queue, and is asked for again
-                raise
+        try:
+            await intake.put(chunk)
+        except asyncio.CancelledError:
+            chunk.release()  # it is in no queue, and is asked for again
+            raise
+        if full:
             keeper.unpark()
-        else:
-            intake.put_nowait(chunk)

@@ -64,6 +64,7 @@ class UrlRefresher:
         self._stale = False
         self._failure: RefreshError | None = None
         self._home: Origin | None = None
+        self._origin: Origin | None = None
         self.refreshes: int = 0
         if self._provider is None:
             self._adopt(_checked(source))
@@ -75,6 +76,11 @@ class UrlRefresher:
         """The origin of the first URL: the only one the caller's headers go to."""
         assert self._home is not None  # noqa: S101  # asked only with a lease in hand
         return self._home
+
+    @property
+    def origin(self) -> Origin | None:
+        """The origin of the present URL; None before there is one."""
+        return self._origin
 
     @property
     def expires_at(self) -> float | None:
@@ -224,7 +230,8 @@ class UrlRefresher:
 
     def _adopt(self, url: SignedUrl) -> None:
         self._lease = Lease(url, 0 if self._lease is None else self._lease.generation + 1)
-        self._home = self._home or origin_of(url.url)
+        self._origin = origin_of(url.url)
+        self._home = self._home or self._origin
         self._worked = self._brought = False
         self._obtained = self._clock.monotonic()
         self._expires_at = url.expires_at if url.expires_at is not None else expires_at(url.url)

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from asyncdl.gate import Gate
@@ -72,7 +72,7 @@ class Scheduler:
     """Hands out claims until all bytes have been brought.
 
     Args:
-        gate: what is taken over has to pass it, and is left alone while it would not.
+        gate: gives what the next request has to pass; what could not pass now is not taken over.
 
     Attributes:
         planner: has the parts, once there is a size to cut.
@@ -80,7 +80,7 @@ class Scheduler:
             fetchers.
     """
 
-    def __init__(self, gate: Gate) -> None:
+    def __init__(self, gate: Callable[[], Gate]) -> None:
         self.planner: Planner | None = None
         self.most: int | None = None
         self._gate = gate
@@ -190,7 +190,7 @@ class Scheduler:
         }
         for standing in slowest_first(candidates):
             place = place_to_cut(standing, usual=self._usual, latency=self._latency or 0.0)
-            if place is not None and self._gate.passes(freed=place == standing.position):
+            if place is not None and self._gate().passes(freed=place == standing.position):
                 return self._cut(candidates[standing], standing, place)
         return None
 

@@ -18,6 +18,7 @@ from asyncdl.edge.clock import Clock
 from asyncdl.edge.disk import OsDisk
 from asyncdl.edge.http import AiohttpTransport
 from asyncdl.engine import FileDownload
+from asyncdl.job import Commons
 from asyncdl.model import Request
 from asyncdl.progress import Reporter
 from benchmarks.marked import Marked, Running
@@ -59,11 +60,12 @@ class DiscardingDisk(OsDisk):
 
 async def _download(url: str, dest: Path, connections: int, disk: DiscardingDisk) -> None:
     options = Options(connections=connections, use_environment=False)
-    timeouts, clock = Timeouts(), Clock()
+    timeouts, retry, clock = Timeouts(), Retry(), Clock()
     transport = AiohttpTransport(options, timeouts, None)
     request = Request(url, dest, None, None, (), "replace")
     try:
-        download = FileDownload(request, options, timeouts, Retry(), transport, clock=clock, disk=disk)
+        commons = Commons.of_one(transport, options, clock, retry)
+        download = FileDownload(request, options, timeouts, retry, commons, clock=clock, disk=disk)
         await download.run(Reporter(None, clock))
     finally:
         await transport.aclose()

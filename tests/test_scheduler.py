@@ -45,7 +45,8 @@ class Watched:
 
 def make_scheduler(size: int | None = None, part_size: int = MIB, *, usual: float = MIB) -> Scheduler:
     """A scheduler over an object of `size` bytes whose connections usually bring `usual` bytes per second."""
-    scheduler = Scheduler(Gate(16, ManualClock(), Retry()))
+    gate = Gate(16, ManualClock(), Retry())
+    scheduler = Scheduler(lambda: gate)
     if size is not None:
         scheduler.planner = Planner([Part(0, size)], part_size)
     if usual:

@@ -55,13 +55,21 @@ class AiohttpTransport:
     Args:
         session: used as it is (its connector, headers and cookies) and never closed; None opens one that keeps no
             cookies, reads no .netrc and has no limit but the caller's.
+        connections: that there will be at once; None for those of `options`.
     """
 
-    def __init__(self, options: Options, timeouts: Timeouts, session: aiohttp.ClientSession | None = None) -> None:
+    def __init__(
+        self,
+        options: Options,
+        timeouts: Timeouts,
+        session: aiohttp.ClientSession | None = None,
+        *,
+        connections: int | None = None,
+    ) -> None:
         self._options, self._timeouts = options, timeouts
         self._proxy = check_proxy(options.proxy) if options.proxy else None
         self._given = session
-        self._pool = BufferPool(options.chunk_size, options.connections)
+        self._pool = BufferPool(options.chunk_size, connections or options.connections)
         self._own = None if session else self._open_session(self._connector(), owned=True)
         self._stranger: aiohttp.ClientSession | None = None
         self._fenced: aiohttp.ClientSession | None = None

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any
+
+from asyncdl.errors import DeadlineError
 
 #: Seconds by which a timer may be late before the loop counts as blocked, and the longest second chance after that.
 _LATE = 0.1
@@ -73,6 +76,25 @@ class Scope:
         """End the work, if it is running and does not itself ask for it."""
         if self._task not in {None, asyncio.current_task()} and not self._timeout.expired():
             self._timeout.reschedule(asyncio.get_running_loop().time())
+
+
+@asynccontextmanager
+async def within(seconds: float | None, *, hint: str, what: str = "") -> AsyncIterator[None]:
+    """Raise DeadlineError in what takes longer.
+
+    Args:
+        seconds: None for no deadline.
+        hint: for the error.
+        what: is not complete then; the start of a sentence.
+    """
+    bound = asyncio.timeout(seconds)
+    try:
+        async with bound:
+            yield
+    except TimeoutError as error:
+        if bound.expired() and not isinstance(error, DeadlineError):
+            raise DeadlineError(f"{what} not complete after {seconds:g} s".lstrip(), hint=hint) from None
+        raise
 
 
 def is_cancelled() -> bool:

@@ -14,6 +14,7 @@ from unittest import mock
 from asyncdl.edge import files, journal_file
 from asyncdl.engine import FileDownload
 from asyncdl.errors import IntegrityError, StorageError
+from asyncdl.job import Commons
 from asyncdl.model import Checksum, IfExists, Request, Result
 from asyncdl.options import Options, Retry, Timeouts
 from asyncdl.progress import Reporter
@@ -103,7 +104,8 @@ async def download(disk: SimDisk, fetch: Fetch, transport: ObjectTransport) -> R
     request = Request(_URL, DEST, size=fetch.size, checksum=fetch.checksum, if_exists=fetch.if_exists)
     retry, timeouts = Retry(attempts=2, base=0.0, cap=0.0), Timeouts(low_speed=None)
     reporter = Reporter(None, clock)
-    return await FileDownload(request, fetch.options, timeouts, retry, transport, clock=clock, disk=disk).run(reporter)
+    commons = Commons.of_one(transport, fetch.options, clock, retry)
+    return await FileDownload(request, fetch.options, timeouts, retry, commons, clock=clock, disk=disk).run(reporter)
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ import asyncdl
 from asyncdl.edge import errands
 from asyncdl.edge.clock import Clock
 from asyncdl.engine import FileDownload
+from asyncdl.job import Commons
 from asyncdl.model import Request
 from asyncdl.progress import Reporter
 from asyncdl.testing import Content, Fault, Origin
@@ -37,9 +38,9 @@ pytestmark = pytest.mark.usefixtures("no_leaks")
 async def brought(disk: NotingDisk | Elsewhere, dest: Path, **changes: Any) -> asyncdl.Result:
     """One download on this disk, from a server without a network."""
     request = Request("https://host.example/object", dest, **changes)
-    transport = ScriptedTransport(DATA, chunk_size=CHUNK)
     clock = Clock()
-    download = FileDownload(request, OPTIONS, QUICK, EAGER, transport, clock=clock, disk=disk)
+    commons = Commons.of_one(ScriptedTransport(DATA, chunk_size=CHUNK), OPTIONS, clock, EAGER)
+    download = FileDownload(request, OPTIONS, QUICK, EAGER, commons, clock=clock, disk=disk)
     return await download.run(Reporter(None, clock))
 
 

@@ -11,7 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncdl.rules.growth import LONGEST_WINDOW, REST, SETTLED_AFTER, SHORTEST_WINDOW, WINDOW_BYTES, Growth, Situation
+from asyncdl.rules.growth import (
+    FAST,
+    FIRST_LOOK,
+    LONGEST_WINDOW,
+    REST,
+    SETTLED_AFTER,
+    SHORTEST_WINDOW,
+    WINDOW_BYTES,
+    Growth,
+    Situation,
+    first_connections,
+)
 
 TICK = 0.05
 MB = 1e6
@@ -196,3 +207,11 @@ def test_finds_out_later() -> None:
         growth.look(Situation(now=now, received=int(received), receiving=growth.wanted, most=16))
 
     assert 16 == growth.wanted
+
+
+@pytest.mark.parametrize(
+    ("asked", "rate", "expected"), [(4, 0.0, 4), (4, FAST / 2, 4), (4, FAST, 2), (16, 3 * FAST, 2), (1, 3 * FAST, 1)]
+)
+def test_fewer_to_begin_with_where_one_is_fast(asked: int, rate: float, expected: int) -> None:
+    """Where one connection brings gigabits, two are enough to begin with; never more than asked for."""
+    assert expected == first_connections(asked, int(rate * FIRST_LOOK))

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from asyncdl.edge.transport import Body, Response, Transport
-from asyncdl.job import Job
+from asyncdl.job import Commons, Job
 from asyncdl.model import Checksum, Chunk, HeaderPairs, Part, RemoteObject, SignedUrl, Source
 from asyncdl.options import Options, Retry, Timeouts
 from asyncdl.refresher import UrlRefresher
@@ -48,7 +48,7 @@ def make_job(
         timeouts=timeouts,
         retry=retry,
         clock=clock,
-        transport=transport,
+        commons=Commons.of_one(transport, settings, clock, retry),
         refresher=UrlRefresher(source, settings, timeouts, clock),
         headers=(),
         declared_size=size,

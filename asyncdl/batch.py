@@ -1,0 +1,215 @@
+"""One run over many rows: takes them late, has so many files at work at once, and hands out results as files end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from asyncdl.edge.waits import first_cause
+from asyncdl.engine import HeldOverError
+from asyncdl.errors import DeadlineError, OptionsError
+from asyncdl.model import Outcome, Request, Result
+from asyncdl.summary import Summary
+
+#: Rows, as a caller has them.
+Rows: TypeAlias = Iterable[Request] | AsyncIterable[Request]
+#: Brings one file, if it is admitted; the last argument is the deadline of the batch, in seconds of the loop's clock.
+Bring: TypeAlias = Callable[[Request, Callable[[], bool], float | None], Awaitable[Result]]
+
+#: Files known to be large that may wait for their turn while small ones go ahead. Each has cost at most one request.
+_MOST_HELD_OVER: Final = 64
+#: Of the files at work, one in so many is not a large one, as long as there are others.
+_SMALL_SHARE: Final = 4
+
+
+@dataclass(slots=True, eq=False)
+class _File:
+    """One at work; `large` once it is known to be, and counts as such."""
+
+    request: Request
+    large: bool = False
+
+
+class Batch:
+    """The results of one run, in the order in which the files end; made by `Downloader.run`.
+
+        async for result in batch:
+            ...
+        print(batch.summary)
+
+    The rows are taken when there is room for another file, and no earlier. Nothing happens before the first result is
+    asked for, and little while results are not taken. What the iterable of rows raises comes out here, when the files
+    that were begun before have ended.
+
+    Whoever stops early calls `aclose()`, or leaves the `Downloader`, which does.
+
+    Args:
+        files: at work at once.
+        large: asked whether an object of so many bytes is large for certain.
+        total: seconds for the batch.
+    """
+
+    def __init__(
+        self, rows: Rows, bring: Bring, *, files: int, large: Callable[[int], bool], total: float | None
+    ) -> None:
+        self._rows, self._bring, self._files, self._total = rows, bring, files, total
+        self._is_large = large
+        self._most_large = max(1, files - files // _SMALL_SHARE)
+        self._next: asyncio.Queue[Request] = asyncio.Queue(1)
+        self._held_over: deque[Request] = deque()
+        self._active = self._active_large = 0
+        self._results: deque[Result] = deque()
+        self._changed, self._news = asyncio.Event(), asyncio.Event()
+        self._deadline: float | None = None
+        self._overdue = False
+        self._running: asyncio.Task[None] | None = None
+        self._told = False
+        self._fault: Exception | None = None
+        self._summary = Summary()
+
+    @property
+    def summary(self) -> Summary:
+        """The results handed out so far, summed up."""
+        return self._summary
+
+    def __aiter__(self) -> AsyncIterator[Result]:
+        return self
+
+    async def __anext__(self) -> Result:
+        if self._running is None:
+            self._running = asyncio.create_task(self._run())
+            self._running.add_done_callback(lambda _: self._news.set())
+        while not self._results and not self._running.done():
+            self._news.clear()
+            await self._news.wait()
+        if self._results:
+            result = self._results.popleft()
+            self._summary = self._summary.plus(result)
+            self._changed.set()
+            return result
+        if not self._told and not self._running.cancelled():
+            self._told = True
+            self._running.result()
+        raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        """Cancel what is at work, and wait for its end: every file is whole, resumable or absent."""
+        self._told = True
+        if self._running is None:
+            self._running = asyncio.create_task(asyncio.sleep(0))
+        self._running.cancel()
+        # Each file bounds what it does after a cancellation.
+        await asyncio.wait({self._running})
+        self._results.clear()
+        if not self._running.cancelled():
+            self._running.exception()
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._deadline = None if self._total is None else loop.time() + self._total
+        try:
+            async with asyncio.TaskGroup() as group:
+                feeding = group.create_task(self._feed())
+                timer = None if self._deadline is None else loop.call_at(self._deadline, self._ring)
+                try:
+                    await self._dispatch(group, feeding)
+                finally:
+                    feeding.cancel()
+                    if timer is not None:
+                        timer.cancel()
+        except BaseExceptionGroup as group_of_errors:
+            raise first_cause(group_of_errors) from None
+        if self._fault is not None:
+            raise self._fault
+
+    def _ring(self) -> None:
+        self._overdue = True
+        self._changed.set()
+
+    async def _feed(self) -> None:
+        """Have the next row ready, and no more than that."""
+        try:
+            async with contextlib.aclosing(_each(self._rows)) as rows:
+                async for row in rows:
+                    if not isinstance(row, Request):
+                        raise OptionsError(f"a row of a batch is an asyncdl.Request, not {type(row).__name__}")
+                    await self._next.put(row)
+                    self._changed.set()
+        except Exception as error:  # noqa: BLE001  # a stranger's code; it is raised when what was begun has ended
+            self._fault = error
+        finally:
+            self._changed.set()
+
+    async def _dispatch(self, group: asyncio.TaskGroup, feeding: asyncio.Task[None]) -> None:
+        """Start files as there is room for them, until none is left."""
+        while True:
+            self._changed.clear()
+            while not self._overdue and self._start(group):
+                pass
+            waiting = not self._next.empty() or bool(self._held_over)
+            if not self._active:
+                if self._overdue and (waiting or not feeding.done()):
+                    hint = "what there was no time for was not begun: run it again, or allow more time"
+                    self._fault = DeadlineError(f"the batch is not complete after {self._total:g} s", hint=hint)
+                if self._overdue or (feeding.done() and not waiting):
+                    return
+            # For a file, which has bounds of its own, for the caller's rows, and for the caller to take results.
+            await self._changed.wait()
+
+    def _start(self, group: asyncio.TaskGroup) -> bool:
+        """Begin one more file; whether that made sense."""
+        if self._active >= self._files or len(self._results) >= self._files:
+            return False
+        room = self._active_large < self._most_large
+        if self._held_over and room:
+            file = _File(self._held_over.popleft(), large=True)
+        elif not self._next.empty() and len(self._held_over) < _MOST_HELD_OVER:
+            file = _File(self._next.get_nowait())
+            size = file.request.size
+            if isinstance(size, int) and self._is_large(size):
+                if not room:
+                    self._held_over.append(file.request)
+                    return True
+                file.large = True
+        else:
+            return False
+        self._active += 1
+        self._active_large += file.large
+        group.create_task(self._work(file))
+        return True
+
+    async def _work(self, file: _File) -> None:
+        try:
+            self._results.append(await self._bring(file.request, lambda: self._admit(file), self._deadline))
+            self._news.set()
+        except HeldOverError:
+            self._held_over.append(file.request)
+        finally:
+            self._active -= 1
+            self._active_large -= file.large
+            self._changed.set()
+
+    def _admit(self, file: _File) -> bool:
+        """Whether a file that turned out to be large may go on."""
+        if not file.large and self._active_large < self._most_large:
+            file.large = True
+            self._active_large += 1
+        return file.large
+
+
+def failed(request: Request, error: Exception, elapsed: float) -> Result:
+    """For a file of which nothing was begun."""
+    return Result(request=request, path=request.dest, outcome=Outcome.FAILED, size=None, elapsed=elapsed, error=error)
+
+
+async def _each(rows: Rows) -> AsyncGenerator[Request, None]:
+    if isinstance(rows, AsyncIterable):
+        async for row in rows:
+            yield row
+    else:
+        for row in rows:
+            yield row
