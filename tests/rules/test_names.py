@@ -10,9 +10,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from asyncdl.errors import OptionsError
 from asyncdl.rules.names import file_name
 from asyncdl.rules.taken import refuse_clashes
-from asyncdl.errors import OptionsError
 
 
 @pytest.mark.parametrize(

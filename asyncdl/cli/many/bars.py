@@ -109,7 +109,9 @@ class ManyBars(ManyDisplay):
         if line is None:
             if progress.elapsed < _PATIENCE or len(self._lines) >= _MOST_LINES:
                 return
-            line = self._lines[job.path] = self._bar.add_task("", name=text.clean(str(job.path)), **_BLANK)
+            line = self._lines[job.path] = self._bar.add_task(
+                "", name=text.clean(str(job.path)), size="", rate="", notes=""
+            )
         total = "" if progress.total is None else f" / {text.human_size(progress.total)}"
         self._bar.update(
             line,
@@ -131,7 +133,7 @@ class ManyBars(ManyDisplay):
             return
         self._drawn = now
         if self._all is None:
-            self._all = self._bar.add_task("", total=None, name="", **_BLANK)
+            self._all = self._bar.add_task("", total=None, name="", size="", rate="", notes="")
             with unless_gone():
                 self._bar.start()
         self._bar.update(
@@ -143,6 +145,3 @@ class ManyBars(ManyDisplay):
         )
         with unless_gone():
             self._bar.refresh()
-
-
-_BLANK: Final = {"size": "", "rate": "", "notes": ""}

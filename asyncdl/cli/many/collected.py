@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +40,7 @@ class Collected:
         self._options, self._timeouts = options, timeouts
         self._open: set[_Open] = set()
 
-    async def files(self, url: str) -> AsyncIterator[tuple[RemoteFile, Callable[[], Awaitable[None]]]]:
+    async def files(self, url: str) -> AsyncGenerator[tuple[RemoteFile, Callable[[], Awaitable[None]]], None]:
         """The files that `url` stands for, each with what must be called when nothing more is done for it.
 
         Raises:

@@ -143,7 +143,7 @@ class ManyJson(JsonDisplay):
         )
 
     def _event(self, event: str, job: Job | None, **values: object) -> None:
-        about = {
+        about: dict[str, object] = {
             "url": job.url if job else None,
             "path": str(job.path) if job else None,
             "line": job.line if isinstance(job, Item) else None,

@@ -15,7 +15,7 @@ import sys
 import threading
 import zlib
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from queue import SimpleQueue
 from typing import Final, Generic, TypeVar
 
@@ -36,7 +36,7 @@ _GZIP: Final = b"\x1f\x8b"
 _GZIP_WINDOW: Final = 31
 
 
-async def feed(path: str, read: Callable[[Iterator[str]], Iterator[T]]) -> AsyncIterator[T]:
+async def feed(path: str, read: Callable[[Iterator[str]], Iterator[T]]) -> AsyncGenerator[T, None]:
     """What `read` makes of the lines of a file, as it is asked for; some hundreds of rows are made in advance.
 
     Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Final
 
 from asyncdl.cli import values
 from asyncdl.cli.value_option import ValueOption
@@ -19,7 +19,7 @@ _CONNECTIONS: Final = 32
 def _format(text: str) -> Format:
     if text not in FORMATS:
         raise OptionsError(f"must be one of {', '.join(FORMATS)}")
-    return cast("Format", text)
+    return text
 
 
 BATCH_OPTIONS: Final = (

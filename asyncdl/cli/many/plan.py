@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Final
 
 from asyncdl.cli import jobs
@@ -36,6 +36,7 @@ class Plan:
 
     Args:
         asked: by the user.
+        directory: that of the command, absolute.
         refuse: told of rows and files that nothing can be begun for; those around them can.
         note: told in words, once, of each kind of thing that a list says and nobody heeds.
     """
@@ -44,17 +45,18 @@ class Plan:
         self,
         asked: Settings,
         *,
+        directory: Path,
         refuse: Callable[[Refused, Exception], Awaitable[None]],
         note: Callable[[str], object],
     ) -> None:
         self._asked, self._refuse, self._note = asked, refuse, note
-        self._directory = os.path.abspath(asked.dir)  # noqa: PTH100  # of a str, and without a look
+        self._directory = directory
         self._destinations = Destinations(Path(asked.dir))
         self._collected = Collected(asked.options(), asked.timeouts())
         self._checksum_of: Callable[[str], Checksum | None] = lambda _: None
         self._noted: set[str] = set()
 
-    async def items(self) -> AsyncIterator[Item]:
+    async def items(self) -> AsyncGenerator[Item, None]:
         """The files, as they are asked for.
 
         Raises:
@@ -82,7 +84,7 @@ class Plan:
         """Close the sources that are still open."""
         await self._collected.aclose()
 
-    async def _listed(self, path: str) -> AsyncIterator[Item]:
+    async def _listed(self, path: str) -> AsyncGenerator[Item, None]:
         batch = self._asked.batch
         only = None if batch.only is None else await lines_of(batch.only)
         async with aclosing(feed(path, self._read)) as rows:
@@ -100,7 +102,7 @@ class Plan:
         except OptionsError as error:
             raise OptionsError(f"{self._list}: {error.message}", hint=error.hint) from None
 
-    async def _of(self, row: Row | BadRow) -> AsyncIterator[Item]:
+    async def _of(self, row: Row | BadRow) -> AsyncGenerator[Item, None]:
         """What one row asks for; a row that nothing comes of is told of."""
         if isinstance(row, BadRow):
             await self._refuse(Refused(label=self._list, line=row.line), row.error)
@@ -136,9 +138,10 @@ class Plan:
         name, folder = relative_path(name), row.dir
         if folder is not None and os.path.isabs(folder):  # noqa: PTH117  # of a str
             # Where the list was made for this very directory.
-            folder = os.path.relpath(folder, self._directory).replace(os.sep, "/")
-            if folder.split("/")[0] == "..":
-                raise OptionsError("its dir is not below the directory given with -d")
+            try:
+                folder = PurePath(os.path.normpath(folder)).relative_to(self._directory).as_posix()
+            except ValueError:
+                raise OptionsError("its dir is not below the directory given with -d") from None
         return name if folder in {None, "."} else f"{folder}/{name}"
 
     def _headers(self, row: Row) -> HeaderPairs:
@@ -157,7 +160,7 @@ class Plan:
         )
         return Item(source=url, path=path, url=SignedUrl(url).public, checksum=row.checksum, request=request, row=row)
 
-    async def _in_source(self, row: Row) -> AsyncIterator[Item]:
+    async def _in_source(self, row: Row) -> AsyncGenerator[Item, None]:
         async with aclosing(self._collected.files(row.urls[0])) as files:
             held = None
             async for file, release in files:
@@ -194,7 +197,7 @@ class Plan:
             headers=(*file.headers, *row.headers),
         )
         return Item(
-            source=file.source,
+            source=row.urls[0],
             path=path,
             url=subject.url,
             checksum=checksum,

@@ -89,6 +89,8 @@ class Run:
         self._items: dict[Path, Item] = {}
         self._begun: set[Path] = set()
         self._fault: AsyncdlError | None = None
+        # Asked for now: where the loop runs, nothing may look at the file system.
+        self._directory = Path(os.path.abspath(asked.dir))  # noqa: PTH100  # `..` goes as well
 
     async def run(self) -> int:
         """Do it all; the exit code."""
@@ -104,7 +106,7 @@ class Run:
         return self._tally.exit_code
 
     async def _all(self) -> None:
-        plan = Plan(self._asked, refuse=self._refused, note=self._display.warned)
+        plan = Plan(self._asked, directory=self._directory, refuse=self._refused, note=self._display.warned)
         async with AsyncExitStack() as stack:
             await self._failed.open()
             stack.push_async_callback(self._failed.close)

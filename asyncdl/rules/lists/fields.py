@@ -45,7 +45,7 @@ def _text(given: Mapping[str, object], name: str) -> str | None:
     value = given.get(name)
     if value is not None and not (isinstance(value, str) and value):
         raise OptionsError(f"{name} must be text, and not empty")
-    return cast("str | None", value)
+    return value
 
 
 def _urls(given: Mapping[str, object]) -> list[str]:

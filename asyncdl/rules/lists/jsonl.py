@@ -34,6 +34,8 @@ def _object(text: str) -> dict[str, object]:
         value = json.loads(text, object_pairs_hook=_once)
     except json.JSONDecodeError as error:
         raise OptionsError(f"not JSON: {error.msg} at character {error.colno}") from None
+    except OptionsError:
+        raise
     except (ValueError, RecursionError):
         # A number of thousands of digits, or brackets in brackets.
         raise OptionsError("not JSON that anybody reads") from None

@@ -100,7 +100,6 @@ def test_refused(options: str, words: str) -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        "ftp://h/hunter2secret x",
         "hunter2secret",
         "https://u:hunter2secret@/",
         "https://h/a https://h/hunter2secret",

@@ -108,7 +108,7 @@ def test_refused(members: dict[str, object], words: str) -> None:
     [
         ("hunter2secret", "not JSON: Expecting value at character 1"),
         ('"https://h/hunter2secret"', "not a JSON object"),
-        ("[" * 100_000, "not JSON that anybody reads"),
+        ('{"a":' * 100_000, "not JSON that anybody reads"),
         ('{"url": "https://h/a", "size": ' + "9" * 5000 + "}", "not JSON that anybody reads"),
         ('{"url": "https://h/a", "url": "https://h/hunter2secret"}', "member url is there twice"),
     ],
@@ -136,7 +136,9 @@ _JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=5,
 )
-_KEYS = st.sampled_from(["url", "urls", "out", "dest", "dir", "size", "checksum", "sha256", "headers", "if_exists", "x"])
+_KEYS = st.sampled_from(
+    ["url", "urls", "out", "dest", "dir", "size", "checksum", "sha256", "headers", "if_exists", "x"]
+)
 
 
 @given(st.dictionaries(_KEYS, _JSON | st.just("https://h/a"), max_size=6))
