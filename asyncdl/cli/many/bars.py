@@ -84,6 +84,10 @@ class ManyBars(ManyDisplay):
         super().refused(subject, error)
         self._draw()
 
+    def warned(self, line: str) -> None:
+        """A line, above."""
+        self.errors.write(words.note(line))
+
     def ended(self) -> None:
         """The table in the place of the bars."""
         self.close()

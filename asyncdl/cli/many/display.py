@@ -40,8 +40,7 @@ class ManyDisplay(Display):
             self.errors.write(line)
 
     def warned(self, line: str) -> None:
-        """Something that the user must know, whatever was asked for."""
-        self.errors.write(text.clean(f"{text.PROGRAM}: note: {line}"))
+        """Something that the user should know."""
 
     def ended(self) -> None:
         """Everything has."""
@@ -69,6 +68,10 @@ class ManyPlain(ManyDisplay):
         """Its summary."""
         del job
         self.errors.write(text.summary_line(result))
+
+    def warned(self, line: str) -> None:
+        """A line."""
+        self.errors.write(words.note(line))
 
     def ended(self) -> None:
         """The table."""
@@ -111,7 +114,8 @@ class ManyJson(JsonDisplay):
 
     def warned(self, line: str) -> None:
         """In words only."""
-        self.errors.write(text.clean(f"{text.PROGRAM}: note: {line}"))
+        if not self._quiet:
+            self.errors.write(words.note(line))
 
     def ended(self) -> None:
         """Event `summary`."""

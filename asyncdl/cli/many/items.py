@@ -33,12 +33,12 @@ class Item(Job):
 
     @property
     def line(self) -> int | None:
-        return self.row.line if self.row else None
+        return (self.row.line if self.row else 0) or None
 
     @property
-    def label(self) -> str:
-        """What an error is about."""
-        return str(self.path)
+    def place(self) -> str:
+        """Which one it is, for a table of several."""
+        return f"{self.path} (line {self.line})" if self.line else str(self.path)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,3 +56,8 @@ class Refused:
     line: int | None = None
     url: str | None = None
     path: Path | None = None
+
+    @property
+    def place(self) -> str:
+        """Which one it is, for a table of several."""
+        return self.label

@@ -26,8 +26,7 @@ MOST_SHOWN: Final = 20
 class Failure:
     """What is shown of one file that failed."""
 
-    line: int | None
-    label: str
+    place: str
     code: str
     message: str
     hint: str | None
@@ -104,5 +103,4 @@ class Tally:
         self.codes.add(exit_codes.of_error(error))
         if len(self.failures) < MOST_SHOWN:
             code, message, hint = text.code_of(error), text.message_of(error), text.hint_of(error)
-            failure = Failure(line=subject.line, label=subject.label, code=code, message=message, hint=hint)
-            self.failures.append(failure)
+            self.failures.append(Failure(place=subject.place, code=code, message=message, hint=hint))

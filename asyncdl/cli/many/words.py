@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from asyncdl.cli.text import clean, counted, human_size, human_time, there_already
+from asyncdl.cli.text import PROGRAM, clean, counted, human_size, human_time, there_already
 
 if TYPE_CHECKING:
-    from asyncdl.cli.many.tally import Failure, Tally
+    from asyncdl.cli.many.tally import Tally
 
 
 def counts(tally: Tally) -> str:
@@ -16,6 +16,11 @@ def counts(tally: Tally) -> str:
     kinds = {"downloaded": summary.downloaded, "skipped": summary.skipped, "failed": summary.failed}
     parts = [f"{number:,} {kind}" for kind, number in kinds.items() if number]
     return f"{summary.files:,} {'file' if summary.files == 1 else 'files'}" + (f": {', '.join(parts)}" if parts else "")
+
+
+def note(line: str) -> str:
+    """Something that is no error."""
+    return clean(f"{PROGRAM}: note: {line}")
 
 
 def total_line(tally: Tally) -> str:
@@ -49,13 +54,8 @@ def _failures(tally: Tally) -> list[str]:
     width = max(len(failure.code) for failure in tally.failures)
     lines = ["failed"]
     for failure in tally.failures:
-        lines.append(clean(f"  {failure.code:{width}}  {_place(failure)}: {failure.message}"))
+        lines.append(clean(f"  {failure.code:{width}}  {failure.place}: {failure.message}"))
         if failure.hint:
             lines.append(clean(f"  {'':{width}}  hint: {failure.hint}"))
     more = tally.summary.failed - len(tally.failures)
     return [*lines, *([f"  and {more:,} more"] if more > 0 else [])]
-
-
-def _place(failure: Failure) -> str:
-    """The file, with its line where the label has none."""
-    return failure.label if failure.line is None or ":" in failure.label else f"{failure.label} (line {failure.line})"

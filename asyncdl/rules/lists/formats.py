@@ -59,7 +59,7 @@ def read(
 def by_name(name: str) -> Format | None:
     """The format that a file's name tells, compressed or not."""
     last = re.split(r"[/\\]", name)[-1].lower().removesuffix(".gz")
-    if found := _BY_SUFFIX.get(last.rpartition(".")[2]):
+    if found := _BY_SUFFIX.get(last.partition(".")[2].rpartition(".")[2]):
         return found
     return "checksums" if _OF_CHECKSUMS.fullmatch(last) else None
 

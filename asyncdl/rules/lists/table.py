@@ -52,7 +52,7 @@ def delimiter_of(line: str) -> str | None:
             cells = next(csv.reader([line], delimiter=delimiter), [])
         except csv.Error:
             continue
-        if _URL_COLUMNS & {cell.strip().lower() for cell in cells}:
+        if _URL_COLUMNS & {cell.strip().lower() for cell in cells} and "://" not in line:
             return delimiter
     return None
 
