@@ -17,7 +17,7 @@ from asyncdl.errors import OptionsError
 from asyncdl.rules.names import SUFFIXES
 
 #: Bits of a hash that choose its shard: each is short enough to insert into, in order.
-_SHARD_BITS: Final = 12
+_SHARD_BITS: Final = 10
 _HASH_BITS: Final = 64
 
 
@@ -101,18 +101,19 @@ class _Hashes:
         self._shards: dict[int, array[int]] = {}
 
     def has_any(self, texts: Iterable[str]) -> bool:
-        return any(self._find(_hash(text))[2] for text in texts)
+        return any(map(self._has, map(_hash, texts)))
+
+    def _has(self, number: int) -> bool:
+        shard = self._shards.get(number >> (_HASH_BITS - _SHARD_BITS), ())
+        place = bisect_left(shard, number)
+        return place < len(shard) and shard[place] == number
 
     def add(self, text: str) -> None:
         number = _hash(text)
-        shard, place, there = self._find(number)
-        if not there:
-            shard.insert(place, number)
-
-    def _find(self, number: int) -> tuple[array[int], int, bool]:
         shard = self._shards.setdefault(number >> (_HASH_BITS - _SHARD_BITS), array("Q"))
         place = bisect_left(shard, number)
-        return shard, place, place < len(shard) and shard[place] == number
+        if place == len(shard) or shard[place] != number:
+            shard.insert(place, number)
 
 
 def _hash(text: str) -> int:
