@@ -7,6 +7,7 @@ its own is written without its URL, as its headers may be keys.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 from collections.abc import Mapping
@@ -77,11 +78,10 @@ class FailedFile:
             await errand(partial(self._close, file, self._path))
 
     def _open(self, path: Path) -> None:
-        new = path.with_name(path.name + _NEW)
         try:
             if path.is_dir():
-                raise IsADirectoryError(None, "it is a directory")
-            self._file = new.open("w", encoding="utf-8")
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            self._file = path.with_name(path.name + _NEW).open("w", encoding="utf-8")
         except OSError as error:
             raise storage_error(error, "write", path) from error
 

@@ -15,7 +15,7 @@ import sys
 import threading
 import zlib
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from queue import SimpleQueue
 from typing import Final, Generic, TypeVar
 
@@ -108,11 +108,13 @@ class _Reader(Generic[T]):
     def _work(self) -> None:
         fault: Exception | None = None
         try:
-            for row in self._read(self._lines()):
-                self._pending.append(row)
-                if len(self._pending) >= _GROUP:
-                    self._flush()
-            self._flush()
+            # What was raised keeps generators alive, and with them what they have open.
+            with contextlib.closing(self._lines()) as lines:
+                for row in self._read(lines):
+                    self._pending.append(row)
+                    if len(self._pending) >= _GROUP:
+                        self._flush()
+                self._flush()
         except _StoppedError:
             pass
         except Exception as error:  # noqa: BLE001  # raised where the rows are asked for
@@ -140,20 +142,20 @@ class _Reader(Generic[T]):
         self._ended.set()
         self._news.set()
 
-    def _lines(self) -> Iterator[str]:
+    def _lines(self) -> Generator[str, None, None]:
         rest, number = b"", 1
-        blocks = _plain(self._blocks())
-        for block in blocks:
-            *lines, rest = (rest + block).split(b"\n")
-            for line in lines:
-                yield _text(line + b"\n", number)
-                number += 1
-            if len(rest) > _LONGEST_LINE:
-                raise _too_long(number)
+        with contextlib.closing(self._blocks()) as blocks:
+            for block in _plain(blocks):
+                *lines, rest = (rest + block).split(b"\n")
+                for line in lines:
+                    yield _text(line + b"\n", number)
+                    number += 1
+                if len(rest) > _LONGEST_LINE:
+                    raise _too_long(number)
         if rest:
             yield _text(rest, number)
 
-    def _blocks(self) -> Iterator[bytes]:
+    def _blocks(self) -> Generator[bytes, None, None]:
         descriptor, ours = self._opened()
         try:
             while True:
@@ -179,8 +181,7 @@ class _Reader(Generic[T]):
             return os.open(self._path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0)), True
         except (OSError, ValueError, AttributeError) as error:
             reason = getattr(error, "strerror", None) or "there is none"
-            name = "standard input" if self._path == "-" else f"the list {self._path}"
-            raise OptionsError(f"{name} cannot be read: {reason}") from error
+            raise OptionsError(f"the list cannot be read: {reason}") from error
 
     def _await_bytes(self, descriptor: int) -> None:
         """Wait until there is something to read; what has been read before goes out first."""
