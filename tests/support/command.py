@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -75,12 +76,12 @@ class Command:
         return Ended(self.process.returncode, self._said + out, err)
 
 
-async def start(*argv: object, cwd: Path | None = None, **environ: str) -> Command:
+async def start(*argv: object, cwd: Path | None = None, environ: Mapping[str, str] | None = None) -> Command:
     """Begin the command; its standard input is a pipe."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "asyncdl", *map(str, argv)),
         cwd=cwd,
-        env={**_ENVIRONMENT, "PYTHONPATH": str(_ROOT), "NO_PROXY": "127.0.0.1", **environ},
+        env={**_ENVIRONMENT, "PYTHONPATH": str(_ROOT), "NO_PROXY": "127.0.0.1", **(environ or {})},
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -88,9 +89,11 @@ async def start(*argv: object, cwd: Path | None = None, **environ: str) -> Comma
     return Command(process)
 
 
-async def run(*argv: object, stdin: str = "", cwd: Path | None = None, **environ: str) -> Ended:
+async def run(
+    *argv: object, stdin: str = "", cwd: Path | None = None, environ: Mapping[str, str] | None = None
+) -> Ended:
     """The command from beginning to end."""
-    command = await start(*argv, cwd=cwd, **environ)
+    command = await start(*argv, cwd=cwd, environ=environ)
     if stdin:
         await command.write(stdin)
     return await command.end()

@@ -12,7 +12,6 @@ from asyncdl.cli import text
 from asyncdl.cli.bar import ConsoleLines, FieldColumn, unless_gone
 from asyncdl.cli.many import words
 from asyncdl.cli.many.display import ManyDisplay
-from asyncdl.model import Phase
 
 if TYPE_CHECKING:
     import signal
@@ -61,21 +60,18 @@ class ManyBars(ManyDisplay):
 
     def progressed(self, job: Job, progress: Progress) -> None:
         """Draw it anew, if that is due."""
-        if progress.phase is Phase.DOWNLOADING:
-            self._show(job, progress)
+        del job, progress
         self._draw()
 
     def finished(self, job: Job, result: Result) -> None:
-        """Its line goes."""
-        self._take_away(job)
+        """A line, if so much is wanted."""
+        del job
         if self.verbose:
             self.errors.write(text.summary_line(result))
         self._draw()
 
     def failed(self, job: Job | None, error: BaseException) -> None:
-        """Its line goes, and the error comes above."""
-        if job is not None:
-            self._take_away(job)
+        """The error, above."""
         super().failed(job, error)
         self._draw()
 
@@ -108,29 +104,6 @@ class ManyBars(ManyDisplay):
         self._lines.clear()
         self._all = None
 
-    def _show(self, job: Job, progress: Progress) -> None:
-        line = self._lines.get(job.path)
-        if line is None:
-            if progress.elapsed < _PATIENCE or len(self._lines) >= _MOST_LINES:
-                return
-            line = self._lines[job.path] = self._bar.add_task(
-                "", name=text.clean(str(job.path)), size="", rate="", notes=""
-            )
-        total = "" if progress.total is None else f" / {text.human_size(progress.total)}"
-        self._bar.update(
-            line,
-            completed=progress.done,
-            total=progress.total,
-            size=text.human_size(progress.done) + total,
-            rate=f"{text.human_size(progress.rate)}/s",
-            notes=text.troubles(progress),
-        )
-
-    def _take_away(self, job: Job) -> None:
-        line = self._lines.pop(job.path, None)
-        if line is not None:
-            self._bar.remove_task(line)
-
     def _draw(self) -> None:
         now = self.tally.elapsed
         if self._all is not None and now - self._drawn < _INTERVAL:
@@ -147,5 +120,25 @@ class ManyBars(ManyDisplay):
             rate=f"{text.human_size(self.tally.rate())}/s",
             notes=f"{len(self.tally.at_work)} at work",
         )
+        for path in self._lines.keys() - self.tally.at_work.keys():
+            self._bar.remove_task(self._lines.pop(path))
         with unless_gone():
+            for path, progress in self.tally.at_work.items():
+                self._show(path, progress)
             self._bar.refresh()
+
+    def _show(self, path: Path, progress: Progress) -> None:
+        line = self._lines.get(path)
+        if line is None:
+            if progress.elapsed < _PATIENCE or len(self._lines) >= _MOST_LINES:
+                return
+            line = self._lines[path] = self._bar.add_task("", name=text.clean(str(path)), size="", rate="", notes="")
+        total = "" if progress.total is None else f" / {text.human_size(progress.total)}"
+        self._bar.update(
+            line,
+            completed=progress.done,
+            total=progress.total,
+            size=text.human_size(progress.done) + total,
+            rate=f"{text.human_size(progress.rate)}/s",
+            notes=text.troubles(progress),
+        )

@@ -109,6 +109,8 @@ class Plan:
             return
         for name in row.notes:
             self._note_once(name)
+        if len(row.urls) > 1:
+            self._note_once("any but the first of several URLs of one file")
         try:
             if scheme_of(row.urls[0]) in _HTTP:
                 yield self._item(row, await self._destinations.claim(self._name(row, row.out or _ending(row))))

@@ -56,7 +56,7 @@ async def _run(origin: Origin, tmp_path: Path, shop: dict[str, str], *argv: str,
     origin.add("/object", _SIZE)
     signed = origin.presign("/object", ttl=60)
     environ = {**shop, "SHOP_SIGNED": signed}
-    ended = await run(*argv, "--json", "-d", tmp_path / "to", cwd=tmp_path, stdin=stdin, **environ)
+    ended = await run(*argv, "--json", "-d", tmp_path / "to", cwd=tmp_path, stdin=stdin, environ=environ)
     ended.assert_silent_on(signed)
     return ended
 
@@ -140,6 +140,6 @@ async def test_an_unknown_scheme(tmp_path: Path) -> None:
 
 async def test_a_source_renews_its_own_urls(tmp_path: Path, shop: dict[str, str]) -> None:
     """A command beside it would be without effect."""
-    ended = await run("shop://x/one", "--refresh-command", "true", "-d", tmp_path, **shop)
+    ended = await run("shop://x/one", "--refresh-command", "true", "-d", tmp_path, environ=shop)
 
     assert (2, True) == (ended.code, "a source renews its own" in ended.err)
