@@ -31,6 +31,7 @@ class Crew:
         self._job, self._start, self._most = job, start, most
         self._first = min(job.options.first_connections, most)
         job.scheduler.most = None
+        job.scheduler.expected = self._first
 
     def begin(self, claim: Claim | None) -> None:
         """Start the first fetcher; with `claim`, or with what the planner has."""
@@ -42,8 +43,9 @@ class Crew:
         Waits for fetchers, which have bounds of their own.
         """
         job, clock = self._job, self._job.clock
-        growth = Growth(await self._number_to_begin_with(), clock.monotonic())
-        while self._send(growth.wanted) and self._first < self._most:
+        first = await self._number_to_begin_with()
+        growth = Growth(first, clock.monotonic())
+        while self._send(growth.wanted) and first < self._most:
             tick = _SLOW_TICK if growth.resting(clock.monotonic()) else _TICK
             await asyncio.wait(map(_end, job.fetchers), timeout=tick)
             if all(fetcher.done() for fetcher in job.fetchers):
@@ -60,8 +62,6 @@ class Crew:
             )
 
     async def _number_to_begin_with(self) -> int:
-        if self._first == self._most:
-            return self._first
         scheduler = self._job.scheduler
         before = scheduler.received
         await asyncio.wait(map(_end, self._job.fetchers), timeout=FIRST_LOOK)
@@ -70,7 +70,7 @@ class Crew:
     def _send(self, wanted: int) -> bool:
         """Have `wanted` fetchers, as far as there are parts for them; whether there may be some later."""
         job = self._job
-        job.scheduler.most = wanted
+        job.scheduler.most = job.scheduler.expected = wanted
         unclaimed = job.scheduler.planner.unclaimed if job.scheduler.planner else 0
         job.fetchers[:] = [fetcher for fetcher in job.fetchers if not fetcher.done()]
         for _ in range(min(wanted - len(job.fetchers), unclaimed)):

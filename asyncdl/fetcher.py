@@ -226,7 +226,10 @@ class Fetcher:
         """Tell the others; `whole` if the body is all of the object."""
         served = response.status in _SERVED
         self._job.refresher.accepted(lease)
-        await self._job.learn(remote, claim, promised(response.headers, whole=whole) if served else ())
+        promises = promised(response.headers, whole=whole) if served else ()
+        if lease.url.checksum is not None:
+            promises = (lease.url.checksum, *promises)
+        await self._job.learn(remote, claim, promises)
 
     async def _read_refusal(self, response: Response, lease: Lease) -> Refusal:
         job = self._job

@@ -39,6 +39,7 @@ class SignedUrl:
         expires_at: when it dies, in seconds since the epoch (as `time.time()`); None reads it from the URL where its
             provider writes it there.
         headers: further headers that this URL needs, as pairs of name and value.
+        checksum: of the whole object, where whoever made the URL knows it; verified as if the server had promised it.
 
     Raises:
         OptionsError: `expires_at` is no point in time. The URL and the headers are checked where they are used.
@@ -47,6 +48,7 @@ class SignedUrl:
     url: str
     expires_at: float | None = None
     headers: HeaderPairs = ()
+    checksum: Checksum | None = None
 
     def __post_init__(self) -> None:
         if self.expires_at is not None and not _is_moment(self.expires_at):

@@ -81,8 +81,8 @@ class Options:
 
     Args:
         connections: most range requests in flight at once.
-        first_connections: as many to begin with, or `connections` if those are fewer. More are added while they bring
-            more bytes per second, and let go where they do not.
+        first_connections: as many to begin with, or `connections` if those are fewer; two where a single one brings
+            3 Gbit/s or more. More are added while they bring more bytes per second, and let go where they do not.
         part_size: bytes of one range request; None chooses by object size and connections, and by the speed once that
             is known. Grows in steps of 4096 when the object would need more than 10,000 parts.
         parallel_threshold: objects smaller than this many bytes are fetched over one connection.
@@ -114,7 +114,7 @@ class Options:
     """
 
     connections: int = 8
-    first_connections: int = 4
+    first_connections: int = 8
     part_size: int | None = None
     parallel_threshold: int = 16 * MIB
     chunk_size: int = 1 * MIB

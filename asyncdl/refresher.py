@@ -253,4 +253,4 @@ class UrlRefresher:
 def _checked(answer: object) -> SignedUrl:
     """A `SignedUrl` whose URL and headers can be sent; OptionsError where they cannot."""
     url = answer if isinstance(answer, SignedUrl) else SignedUrl(answer)  # type: ignore[arg-type]  # checked next
-    return SignedUrl(check_url(url.url), url.expires_at, check_headers(url.headers))
+    return SignedUrl(check_url(url.url), url.expires_at, check_headers(url.headers), url.checksum)

@@ -78,11 +78,13 @@ class Scheduler:
         planner: has the parts, once there is a size to cut.
         most: claims that may be open at once; who would have one more goes home. None: no bound but the number of
             fetchers.
+        expected: connections among which what is left will be shared, though they may not all be there yet.
     """
 
     def __init__(self, gate: Callable[[], Gate]) -> None:
         self.planner: Planner | None = None
         self.most: int | None = None
+        self.expected: int = 1
         self._gate = gate
         self._open: dict[int, Claim] = {}
         self._transfers: list[Transfer] = []
@@ -174,7 +176,7 @@ class Scheduler:
         size = measured_part_size(
             planner.rest,
             sum(claim.stop - claim.position for claim in self._open.values() if claim.stop is not None),
-            connections=len(self._open) + 1,
+            connections=max(self.expected, len(self._open) + 1),
             rate=self._usual,
             latency=self._latency or 0.0,
         )

@@ -84,7 +84,8 @@ def wandb(order: Order) -> None:
         size = int(response.headers["Content-Range"].rpartition("/")[2])
     # Both pools are as large as its own (_factories.HTTP_POOL_MAXSIZE, artifact._MP_EXECUTOR_WORKERS).
     with ThreadPoolExecutor(32) as pool:
-        multipart_download(pool, session, size, dest.open, initial_url=url, fetch_fn=lambda: url)
+        opener: Any = dest.open  # its types are stricter than what it does
+        multipart_download(pool, session, size, opener, initial_url=url, fetch_fn=lambda: url)
 
 
 def obstore(order: Order) -> None:

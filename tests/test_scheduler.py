@@ -306,7 +306,7 @@ class TestHelp:
         """Where a new request would only wait, nothing is taken from one that gets on; a dead one frees its place."""
         gate = Gate(1, ManualClock(), Retry())
         scheduler = make_scheduler(16 * MIB, 8 * MIB)
-        scheduler._gate = gate
+        scheduler._gate = lambda: gate
         one, two = await claimed(scheduler), await claimed(scheduler)
         async with gate.turn() as turn:
             with receiving(scheduler, one, **GOOD):
@@ -579,6 +579,16 @@ class TestMeasured:
         claim = await claimed(scheduler)
 
         assert 10 * MIB // 3 // 3 * 2 <= (claim.stop or 0) < 10 * MIB // 3 // 3 * 2 + 8192
+
+    async def test_near_the_end_by_who_is_to_come(self) -> None:
+        """The first of several that are expected leaves the others their share."""
+        scheduler = make_scheduler(8 * MIB, usual=100 * MIB)
+        scheduler.planner = Planner([Part(0, 80 * MIB)], 8 * MIB, measured=True)
+        scheduler.expected = 4
+
+        claim = await claimed(scheduler)
+
+        assert 20 * MIB == claim.stop
 
     async def test_a_wish_is_a_wish(self) -> None:
         """Parts whose size the caller has chosen have it, however fast they are."""

@@ -34,6 +34,7 @@ _USAGE: Final = "\n       ".join(
         f"{PROGRAM} [options] URL...",
         f"{PROGRAM} [options] -i LIST",
         f"{PROGRAM} [options] --refresh-command CMD",
+        f"{PROGRAM} [options] --refresh-url URL",
         f"{PROGRAM} demo [options]",
     )
 )
@@ -80,6 +81,7 @@ def parse(argv: Sequence[str], environ: Mapping[str, str]) -> settings.Settings:
     refuse_unknown(unknown)
     chosen = settings.defaults(environ) | {name: value for name, value in vars(given).items() if value is not None}
     chosen["headers"] = tuple(given.headers or ())
+    chosen["refresh_headers"] = tuple(given.refresh_headers or ())
     chosen["urls"] = tuple(map(_url, given.urls))
     chosen["batch"] = BatchSettings(**{field.name: chosen.pop(field.name) for field in fields(BatchSettings)})
     asked = settings.Settings(**chosen)
@@ -117,20 +119,25 @@ def _refuse_contradictions(asked: settings.Settings) -> None:
     batch = asked.batch
     several = len(asked.urls) > 1 or batch.input is not None
     given = "several URLs are given" if batch.input is None else "a list is given"
+    renewed = asked.refresh_command is not None or asked.refresh_url is not None
     if wrong := batch.contradiction():
         msg = wrong
-    elif not asked.urls and asked.refresh_command is None and batch.input is None:
+    elif not asked.urls and not renewed and batch.input is None:
         msg = "no URL given"
+    elif asked.refresh_command is not None and asked.refresh_url is not None:
+        msg = "URLs come from --refresh-command or from --refresh-url, but both are given"
+    elif asked.refresh_bearer_env is not None and asked.refresh_basic_env is not None:
+        msg = "--refresh-bearer-env and --refresh-basic-env both say who asks the endpoint"
     elif several and asked.output is not None:
         msg = f"-o names one file, but {given}"
-    elif several and asked.refresh_command is not None:
-        msg = f"--refresh-command (or ASYNCDL_REFRESH_COMMAND) serves one file, but {given}"
+    elif several and renewed:
+        msg = f"--refresh-command or --refresh-url (or its variable) serves one file, but {given}"
     elif several and asked.size is not None:
         msg = f"--size is one file's, but {given}"
     elif several and isinstance(asked.checksum, Checksum):
         msg = f"--checksum is one file's, but {given}; a list, as @SHA256SUMS, may serve them"
-    elif asked.refresh_command is not None and asked.has_source:
-        msg = "--refresh-command (or ASYNCDL_REFRESH_COMMAND) renews http and https URLs; a source renews its own"
+    elif renewed and asked.has_source:
+        msg = "--refresh-command or --refresh-url (or its variable) renews http URLs; a source renews its own"
     elif asked.output == "-":
         msg = "standard output is no place for a file that arrives in parts out of order"
     elif asked.output is not None and asked.output.endswith(("/", "/.", "/..")):
@@ -163,6 +170,14 @@ def _parser() -> Parser:
         type=argument(values.header),
         metavar="'NAME: VALUE'",
         help="a further request header, repeatable; it never reaches another server than the URL's",
+    )
+    parser.add_argument(
+        "--refresh-header",
+        dest="refresh_headers",
+        action="append",
+        type=argument(values.header_or_file),
+        metavar="'NAME: VALUE'|@FILE",
+        help="a further header for --refresh-url, repeatable; secret ones from the lines of FILE",
     )
     parser.add_argument("--json", action="store_true", help="events as JSON lines on standard output")
     noise = parser.add_mutually_exclusive_group()

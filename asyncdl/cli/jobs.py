@@ -1,4 +1,4 @@
-"""From settings to files to download: which source, which path; it starts nothing but a command that names the file."""
+"""From settings to files to download: which source, which path; it asks for nothing but a URL that names the file."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from asyncdl.cli import refresh
 from asyncdl.cli.values import ChecksumList
 from asyncdl.errors import DeadlineError, OptionsError
 from asyncdl.model import SignedUrl
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
     from asyncdl.cli.settings import Settings
     from asyncdl.model import Checksum, UrlProvider
-    from asyncdl.sources.command import CommandSource
 
 #: Bytes of a list of checksums; of a hundred thousand files it has about ten million.
 _LONGEST_LIST: Final = 64 << 20
@@ -35,7 +35,7 @@ class Job:
     Attributes:
         source: for the engine.
         path: of the finished file.
-        url: without its query, for display; None while only a command knows it.
+        url: without its query, for display; None while only a command or an endpoint knows it.
         checksum: that it must have, if known.
         spent: seconds of --max-time that finding the name has cost.
     """
@@ -69,7 +69,7 @@ async def plan(asked: Settings) -> list[Job]:
     Raises:
         OptionsError: a URL ends in no usable name, or two of them in one; or the list of checksums cannot be read, or
             has none of a file.
-        RefreshError: the command that would name the file failed.
+        RefreshError: the command or endpoint that would name the file failed.
         DeadlineError: it took longer than --max-time.
     """
     # Before anything is started: a list that is not there is no reason to run a command.
@@ -78,8 +78,9 @@ async def plan(asked: Settings) -> list[Job]:
 
 
 async def _files(asked: Settings) -> list[Job]:
-    if asked.refresh_command is not None:
-        return [await _refreshed(asked, asked.refresh_command)]
+    source = await refresh.source_of(asked)
+    if source is not None:
+        return [await _refreshed(asked, source)]
     if asked.output is not None:
         names = [asked.output]
     else:
@@ -121,11 +122,7 @@ def _read_list(path: Path) -> str:
     return data.removeprefix(codecs.BOM_UTF8).decode(errors="surrogateescape")
 
 
-async def _refreshed(asked: Settings, command: str) -> Job:
-    # Not needed by most runs, and it is the only thing here that starts processes.
-    from asyncdl.sources.command import CommandSource  # noqa: PLC0415
-
-    source = CommandSource(command, timeout=asked.refresh_timeout)
+async def _refreshed(asked: Settings, source: UrlProvider) -> Job:
     began = time.monotonic()
     if asked.urls:
         url = SignedUrl(asked.urls[0])
@@ -138,14 +135,14 @@ async def _refreshed(asked: Settings, command: str) -> Job:
     return Job(source=StartingWith(url.url, source), path=path, url=url.public, spent=spent)
 
 
-async def _first_url(asked: Settings, source: CommandSource) -> SignedUrl:
+async def _first_url(asked: Settings, source: UrlProvider) -> SignedUrl:
     """The URL that names the file: asked for and checked as the engine would, and failing in the same words."""
-    from asyncdl.edge.clock import Clock  # noqa: PLC0415  # see `_refreshed`
+    from asyncdl.edge.clock import Clock  # noqa: PLC0415  # most runs need neither
     from asyncdl.refresher import UrlRefresher  # noqa: PLC0415
 
     try:
         async with asyncio.timeout(asked.max_time):
             return (await UrlRefresher(source, asked.options(), asked.timeouts(), Clock()).lease()).url
     except TimeoutError:
-        msg = f"the refresh command printed no URL before the deadline of {asked.max_time:g} s"
+        msg = f"there was no URL before the deadline of {asked.max_time:g} s"
         raise DeadlineError(msg) from None

@@ -11,6 +11,7 @@ from asyncdl.cli.value_option import ValueOption
 from asyncdl.errors import OptionsError
 from asyncdl.model import Checksum, IfExists
 from asyncdl.options import Options, Retry, Timeouts
+from asyncdl.rules.json_pointer import check_pointer
 from asyncdl.rules.lists.row import scheme_of
 
 if TYPE_CHECKING:
@@ -110,8 +111,40 @@ VALUE_OPTIONS: Final = (
         flags=("--refresh-command",),
         read=values.some_text,
         metavar="CMD",
-        help="shell command that prints a fresh URL of the same file; run when the URL has expired, and first of all "
-        "if no URL is given",
+        help="command that prints a fresh URL of the same file; run, without a shell, when the URL has expired, and "
+        "first of all if no URL is given",
+    ),
+    ValueOption(
+        flags=("--refresh-shell",),
+        read=values.flag,
+        metavar="",
+        help="run the refresh command by /bin/sh, with pipes, variables and the like",
+        default=False,
+    ),
+    ValueOption(
+        flags=("--refresh-url",),
+        read=values.some_text,
+        metavar="URL",
+        help="endpoint that gives a fresh URL of the same file, instead of a command: as a redirect, which is not "
+        "followed, as JSON or as text",
+    ),
+    ValueOption(
+        flags=("--refresh-pointer",),
+        read=check_pointer,
+        metavar="POINTER",
+        help="where the URL is in the endpoint's JSON, as /data/url; default: all of it, or /url",
+    ),
+    ValueOption(
+        flags=("--refresh-bearer-env",),
+        read=values.some_text,
+        metavar="NAME",
+        help="environment variable with the endpoint's Bearer token: it would be seen on a command line",
+    ),
+    ValueOption(
+        flags=("--refresh-basic-env",),
+        read=values.some_text,
+        metavar="NAME",
+        help="environment variable with the endpoint's USER:PASSWORD",
     ),
     ValueOption(
         flags=("--refresh-timeout",),
@@ -189,6 +222,12 @@ class Settings:
     stall_time: float
     retries: int
     refresh_command: str | None
+    refresh_shell: bool
+    refresh_url: str | None
+    refresh_pointer: str | None
+    refresh_bearer_env: str | None
+    refresh_basic_env: str | None
+    refresh_headers: tuple[tuple[str, str] | values.HeaderFile, ...]
     refresh_timeout: float
     if_exists: IfExists
     resume: bool

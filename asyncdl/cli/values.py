@@ -147,3 +147,19 @@ def header(text: str) -> tuple[str, str]:
         msg = "a header must look like 'Name: value'"
         raise OptionsError(msg)
     return check_headers([(name.strip(" \t"), value.strip(" \t"))])[0]
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderFile:
+    """A local file of headers, one a line, that would be seen on a command line."""
+
+    path: str
+
+
+def header_or_file(text: str) -> tuple[str, str] | HeaderFile:
+    """`Name: value` as a pair; or `@` and the path of a file with such lines.
+
+    Raises:
+        OptionsError: it is neither.
+    """
+    return HeaderFile(some_text(text[1:])) if text.startswith("@") else header(text)

@@ -8,20 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import TypeAlias
 
 import aiohttp
-import anyio.to_thread
 from aiohttp.typedefs import StrOrURL
-from yarl import URL
 
 from asyncdl._version import __version__
-from asyncdl.edge.environment import check_proxy, proxy_for, trust_store
-from asyncdl.edge.http_connections import Connector, RawResponse
+from asyncdl.edge.environment import check_proxy, proxy_for
+from asyncdl.edge.http_connections import Connector, RawResponse, Trust, as_read
 from asyncdl.edge.http_faults import leads_inside, translate
 from asyncdl.edge.http_pooled import BufferPool, PooledBody, handlers, pooled_body
 from asyncdl.edge.stream import StreamBody
@@ -73,8 +70,7 @@ class AiohttpTransport:
         self._own = None if session else self._open_session(self._connector(), owned=True)
         self._stranger: aiohttp.ClientSession | None = None
         self._fenced: aiohttp.ClientSession | None = None
-        self._ssl: ssl.SSLContext | None = None
-        self._loading = asyncio.Lock()
+        self._trust = Trust(options)
         # Nothing but connecting is timed by aiohttp: its total would end long downloads, its sock_read cannot tell
         # a quiet server from a full queue.
         self._client_timeout = aiohttp.ClientTimeout(total=None, sock_connect=timeouts.connect)
@@ -151,7 +147,7 @@ class AiohttpTransport:
             given = (url.headers, headers if first == home else (), basic) if stayed else ()
             proxy = self._proxy or self._proxy_of_environment(target)
             fenced = public and not self._options.allow_private_redirects
-            if fenced and not _may_be_public(origin.host):
+            if fenced and not addresses.may_be_public(origin.host):
                 raise leads_inside()
             session = self._session(stranger=not stayed or first != home, fenced=fenced and proxy is None)
             fields = merge_fields(*given, own)
@@ -165,7 +161,7 @@ class AiohttpTransport:
                 return raw, trail, values
             # Where a proxy or a session of the caller's connects, nobody here knows the address.
             peer = None if proxy or self._given else getattr(raw, "peer", None)
-            public = public or (_may_be_public(origin.host) if peer is None else addresses.is_public(peer))
+            public = public or (addresses.may_be_public(origin.host) if peer is None else addresses.is_public(peer))
             raw.close()
             if len(trail) == self._options.max_redirects:
                 raise ResponseMismatchError(f"more than {self._options.max_redirects} redirects")
@@ -182,7 +178,7 @@ class AiohttpTransport:
         self, session: aiohttp.ClientSession, url: str, fields: HeaderPairs, proxy: str | None
     ) -> aiohttp.ClientResponse:
         # A session of the caller's has its own idea of whom to trust, unless the options say otherwise.
-        context = None if self._given and self._options.ca_file is None else await self._context(url, proxy)
+        context = None if self._given and self._options.ca_file is None else await self._trust.context(url, proxy)
         timeouts, sent = self._timeouts, self._given is not None
         fault: TransferError
         # Connections of ours are there for whoever asks: until the request is sent, it is connecting that takes time.
@@ -196,7 +192,7 @@ class AiohttpTransport:
         try:
             async with bound.timeout:
                 return await session.get(
-                    _as_read(url),
+                    as_read(url),
                     headers=fields,
                     allow_redirects=False,
                     auto_decompress=False,
@@ -243,36 +239,6 @@ class AiohttpTransport:
             # are used on a foreign origin, wherever that was named, and nothing else of it.
             self._stranger = self._open_session(session.connector, owned=False)
         return self._stranger
-
-    async def _context(self, url: str, proxy: str | None) -> ssl.SSLContext | None:
-        if not any(each.lower().startswith("https:") for each in (url, proxy or "")) and self._options.ca_file is None:
-            return None  # a file that was asked for is read all the same: a mistake in its name shows at once
-        # One for all: aiohttp reuses a connection only under the context it was made with.
-        async with self._loading:
-            if self._ssl is None:
-                ca_file = None if self._options.ca_file is None else str(self._options.ca_file)
-                environment = self._options.use_environment
-                self._ssl = await anyio.to_thread.run_sync(lambda: trust_store(ca_file, use_environment=environment))
-        return self._ssl
-
-
-def _may_be_public(host: str) -> bool:
-    """Whether the host, by its spelling alone, may be one of the public Internet."""
-    if addresses.literal_address(host) is not None:
-        return addresses.is_public(host)
-    return not addresses.names_this_host(host)
-
-
-def _as_read(url: str) -> URL:
-    """The URL for aiohttp, which takes its host and port from there: they must be the ones that were judged.
-
-    Raises:
-        ValueError: they are not.
-    """
-    read, judged = URL(url, encoded=True), origin_of(url)
-    if ((read.raw_host or "").lower().removesuffix("."), read.port) != (judged.host, judged.port):
-        raise ValueError(url)
-    return read
 
 
 def _proxy_of(session: aiohttp.ClientSession | None) -> StrOrURL | None:

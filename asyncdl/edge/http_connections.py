@@ -9,19 +9,25 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
+import ssl
 from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
 from weakref import WeakSet
 
 import aiohttp
+import anyio.to_thread
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
+from yarl import URL
 
+from asyncdl.edge.environment import trust_store
 from asyncdl.edge.lookup import look_up
+from asyncdl.options import Options
 from asyncdl.rules import addresses
+from asyncdl.rules.urls import origin_of
 
 #: Interim responses (1xx) before the final one that are read. Real servers send one or two (100, 103).
 MOST_INTERIM = 20
@@ -172,3 +178,40 @@ class RawResponse(aiohttp.ClientResponse):
             return await super().start(connection)
         finally:
             vars(protocol).pop("read", None)
+
+
+class Trust:
+    """Whose certificates are believed: read once, when first needed, away from the event loop."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._ssl: ssl.SSLContext | None = None
+        self._loading = asyncio.Lock()
+
+    async def context(self, url: str, proxy: str | None) -> ssl.SSLContext | None:
+        """What to connect with, or None where neither URL nor proxy is https and no file was named.
+
+        Raises:
+            OptionsError: the file that was named cannot be read.
+        """
+        if not any(each.lower().startswith("https:") for each in (url, proxy or "")) and self._options.ca_file is None:
+            return None  # a file that was asked for is read all the same: a mistake in its name shows at once
+        # One for all: aiohttp reuses a connection only under the context it was made with.
+        async with self._loading:
+            if self._ssl is None:
+                ca_file = None if self._options.ca_file is None else str(self._options.ca_file)
+                environment = self._options.use_environment
+                self._ssl = await anyio.to_thread.run_sync(lambda: trust_store(ca_file, use_environment=environment))
+        return self._ssl
+
+
+def as_read(url: str) -> URL:
+    """The URL for aiohttp, which takes its host and port from there: they must be the ones that were judged.
+
+    Raises:
+        ValueError: they are not.
+    """
+    read, judged = URL(url, encoded=True), origin_of(url)
+    if ((read.raw_host or "").lower().removesuffix("."), read.port) != (judged.host, judged.port):
+        raise ValueError(url)
+    return read

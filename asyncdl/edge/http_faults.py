@@ -46,7 +46,9 @@ def translate(error: Exception) -> TransferError:
         case aiohttp.ClientResponseError():
             return ResponseMismatchError("the server's answer is not HTTP that can be understood", retryable=True)
         case OSError():
-            return _connect_error("the connection broke", error)
+            # aiohttp puts words of its own, with the URL, in the place of the system's.
+            cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
+            return _connect_error("the connection broke", cause)
         case _:
             return ConnectError(f"the connection failed ({type(error).__name__})", retryable=True)
 
@@ -84,6 +86,7 @@ _WORDS: Final = {
 
 def _connect_error(what: str, cause: OSError) -> ConnectError:
     words = _WORDS.get(type(cause)) or cause.strerror or type(cause).__name__
+    words = type(cause).__name__ if "://" in words else words
     fault = ConnectError(f"{what}: {words}", retryable=True)
     if cause.errno is not None and type(cause).__module__ in {"builtins", "socket", "ssl"}:
         # A copy, without what hangs on to the original: its own causes and the frames that hold the URL.

@@ -15,7 +15,7 @@ from typing import TypeAlias, TypeVar
 
 from asyncdl.edge.clock import Clock
 from asyncdl.edge.waits import is_cancelled
-from asyncdl.errors import AsyncdlError, RefreshError
+from asyncdl.errors import AsyncdlError, RefreshError, SourceError
 from asyncdl.model import SignedUrl, SyncUrlProvider, UrlProvider
 from asyncdl.rules.redaction import redact_text
 
@@ -64,11 +64,11 @@ async def _call(provider: Provider, rejected: SignedUrl | None) -> object:
 async def _answer(provider: Provider, rejected: SignedUrl | None) -> object:
     if inspect.iscoroutinefunction(provider) or inspect.iscoroutinefunction(getattr(provider, "__call__", None)):  # noqa: B004
         return await provider(rejected)  # type: ignore[misc]
-    answer = (await _in_daemon(lambda: _sealed(provider, rejected)))()
+    answer = (await in_daemon(lambda: sealed(lambda: provider(rejected))))()
     return await answer if isinstance(answer, Awaitable) else answer
 
 
-async def _in_daemon(call: Callable[[], T]) -> T:
+async def in_daemon(call: Callable[[], T]) -> T:
     """Run a call, which must not raise, in a thread of its own.
 
     A plain function may block for as long as it likes: not on the loop, not past the deadline, and, for which a pool's
@@ -91,17 +91,17 @@ async def _in_daemon(call: Callable[[], T]) -> T:
     return await done
 
 
-def _sealed(provider: Callable[[SignedUrl | None], object], rejected: SignedUrl | None) -> Callable[[], object]:
+def sealed(call: Callable[[], T]) -> Callable[[], T]:
     """Call a plain function; what it returns or raises comes out of what this returns.
 
     A loop in debug mode logs what threads hand over, and a URL or an error with one must not be seen there.
     """
     try:
-        answer = provider(rejected)
+        answer = call()
     except BaseException as error:  # noqa: BLE001  # a stranger's code; it is raised where it is waited for
         fault = error
 
-        def fail() -> object:
+        def fail() -> T:
             raise fault
 
         return fail
@@ -119,7 +119,8 @@ def _refresh_error(fault: Exception | None, rejected: SignedUrl | None, timeout:
     if timeout is not None:
         words = f"no answer within {timeout:g} s" + (f", after {words}" if words else "")
         hint = "raise Timeouts.refresh (--refresh-timeout) if it needs longer"
-    error = RefreshError(f"the URL provider failed: {words}", hint=hint)
+    kind = SourceError if isinstance(fault, SourceError) and timeout is None else RefreshError
+    error = kind(f"the URL provider failed: {words}", hint=hint)
     if fault is not None and not any(_tells(link, secrets) for link in _chain(fault)):
         error.__cause__ = fault
     return error

@@ -132,3 +132,10 @@ def _number(text: str) -> int:
     if text[:2].lower() == "0x":
         return int(text[2:] or "0", 16)
     return int(text, 8 if text.startswith("0") else 10)
+
+
+def may_be_public(host: str) -> bool:
+    """Whether the host, by its spelling alone, may be one of the public Internet."""
+    if literal_address(host) is not None:
+        return is_public(host)
+    return not names_this_host(host)

@@ -110,7 +110,7 @@ AZURE_DATES: Final = Pattern(r"\b(Start|Expiry|Current)\s{0,9}\[([^\[\]]{1,60})\
 HINTS: Final = {
     "InvalidAccessKeyId": "The access key that signed the URL does not exist; check the signer's credentials.",
     "InvalidToken": "The session token in the URL is damaged or was revoked; check the signer's credentials.",
-    "AuthorizationQueryParametersError": "The signed query is malformed; the URL may be cut off.",
+    "AuthorizationQueryParametersError": "The query is cut off, or signed for another region than the bucket's.",
     "InvalidObjectState": "The object is archived; restore it before downloading.",
     "BlobArchived": "The blob is archived; rehydrate it before downloading.",
     "InvalidPayer": "The bucket is requester-pays; sign the URL for a payer.",

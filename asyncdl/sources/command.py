@@ -1,4 +1,4 @@
-"""A URL provider that asks a shell command; what the URL is good for is not its business.
+"""A URL provider that asks a command; what the URL is good for is not its business.
 
 Rule: nothing is passed to the command. What it needs it has from its own text and environment; so no signed URL ever
 stands in a process list.
@@ -11,8 +11,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shlex
 import signal
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from asyncdl.errors import OptionsError, RefreshError
 from asyncdl.rules.redaction import redact_text
@@ -20,6 +21,7 @@ from asyncdl.sources.terminal import without_escapes
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
+    from collections.abc import Callable, Coroutine, Sequence
 
     from asyncdl.model import SignedUrl
 
@@ -31,14 +33,16 @@ _REAP: Final = 5.0
 #: Of standard error, this much is quoted in the message.
 _TAIL_LINES: Final = 3
 _TAIL_CHARACTERS: Final = 400
+#: Words that no program is given on purpose.
+_SHELLS_OWN: Final = frozenset({"|", "||", "&", "&&", ";", "<", ">", ">>", "2>", "2>&1", "<<<"})
 #: The commands under way, for `kill_running`.
 _running: Final[set[Process]] = set()
 
 
 class CommandSource:
-    """An `asyncdl.UrlProvider` that runs a shell command for every URL and takes the first line it prints.
+    """An `asyncdl.UrlProvider` that runs a command for every URL and takes the first line it prints.
 
-        source = CommandSource("aws s3 presign s3://bucket/model.bin --expires-in 600")
+        source = CommandSource(["aws", "s3", "presign", "s3://bucket/model.bin", "--expires-in", "600"])
         await asyncdl.download(source, "model.bin")
 
     The command runs in a session of its own, without standard input. It and whatever it started are killed when
@@ -46,21 +50,29 @@ class CommandSource:
     leaves in the background with its output still open count as not ended.
 
     Args:
-        command: for the system's shell (`/bin/sh -c`).
+        command: the program and its arguments; or a line that is cut into these as a POSIX shell would, but in which
+            nothing else means anything: no variables, patterns, pipes or redirections.
+        shell: give the line, as it is, to the system's shell (`/bin/sh -c`).
         timeout: seconds for one run.
 
     Raises:
-        OptionsError: the command is empty, or the timeout is no positive number.
+        OptionsError: the command is empty, ends in the middle of a quotation, or needs a shell; or the timeout is no
+            positive number.
     """
 
-    def __init__(self, command: str, *, timeout: float = 30.0) -> None:
-        if not command.strip() or "\0" in command:
+    def __init__(self, command: str | Sequence[str], *, shell: bool = False, timeout: float = 30.0) -> None:
+        if shell and not isinstance(command, str):
+            msg = "a shell takes the refresh command as one str"
+            raise OptionsError(msg)
+        words = [command] if shell and isinstance(command, str) else _words(command)
+        if not words or not words[0].strip() or any("\0" in word for word in words):
             msg = "the refresh command is empty or holds a NUL"
             raise OptionsError(msg)
         if not 0 < timeout < float("inf"):
             msg = f"the refresh command's timeout must be a number of seconds greater than 0, not {timeout!r}"
             raise OptionsError(msg)
-        self._command = command
+        self._argv = words
+        self._shell = shell
         self._timeout = timeout
 
     def __repr__(self) -> str:
@@ -97,9 +109,12 @@ class CommandSource:
         return _first_line(process.returncode, output, errors, rejected)
 
     async def _spawn(self) -> Process:
+        start: Callable[..., Coroutine[Any, Any, Process]] = (
+            asyncio.create_subprocess_shell if self._shell else asyncio.create_subprocess_exec
+        )
         spawning = asyncio.ensure_future(
-            asyncio.create_subprocess_shell(
-                self._command,
+            start(
+                *self._argv,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
@@ -115,8 +130,34 @@ class CommandSource:
             await _reap(process)
             raise
         except (OSError, ValueError) as error:
-            msg = "the refresh command could not be started"
-            raise RefreshError(msg) from error
+            # The system's error names the program, and a command line is not repeated.
+            words = f": {os.strerror(error.errno)}" if isinstance(error, OSError) and error.errno else ""
+            msg = f"the refresh command could not be started{words}"
+        raise RefreshError(msg, hint="its first word must be a program; what only a shell knows is none")
+
+
+def _words(command: str | Sequence[str]) -> list[str]:
+    """The program and its arguments.
+
+    Raises:
+        OptionsError: they cannot be told, or a shell was meant.
+    """
+    if not isinstance(command, str):
+        words = list(command)
+        if not all(isinstance(word, str) for word in words):
+            msg = "the refresh command is a str, or a list of them"
+            raise OptionsError(msg)
+        return words
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        msg = "the refresh command ends in the middle of a quotation"
+        raise OptionsError(msg) from None
+    # Told now rather than by a program that does not know what to do with a "|".
+    if any(word in _SHELLS_OWN or word.endswith(";") or word.startswith("$(") for word in words):
+        msg = "the refresh command is for a shell, and is run without one"
+        raise OptionsError(msg, hint="allow one with shell=True (--refresh-shell), or give a list of arguments")
+    return words
 
 
 def kill_running() -> None:

@@ -203,7 +203,7 @@ async def test_the_second_signal_kills_the_refresh_command(tmp_path: Path) -> No
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     command = f"echo $$ > {shlex.quote(str(fifo))}; exec sleep 1000"
-    process = await _start_stuck("-q", "-o", str(tmp_path / "o"), "--refresh-command", command)
+    process = await _start_stuck("-q", "-o", str(tmp_path / "o"), "--refresh-shell", "--refresh-command", command)
     asked = psutil.Process(int(await asyncio.to_thread(fifo.read_text)))
     await _until(process, b"started\n")
 

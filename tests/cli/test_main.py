@@ -175,7 +175,14 @@ def test_list_without_the_checksum(
 @pytest.mark.skipif(sys.platform == "win32", reason="the command is for a POSIX shell")
 def test_list_that_is_not_there_runs_no_command(tmp_path: Path) -> None:
     """What is wrong with the command line is said before anything is started."""
-    argv = ["--refresh-command", f"touch {tmp_path}/ran; echo {_URL}", "--checksum", f"@{tmp_path}/SHA256SUMS", "-q"]
+    argv = [
+        "--refresh-shell",
+        "--refresh-command",
+        f"touch {tmp_path}/ran; echo {_URL}",
+        "--checksum",
+        f"@{tmp_path}/SHA256SUMS",
+        "-q",
+    ]
 
     assert 2 == main(argv, download=_Engine(), environ={})
     assert not (tmp_path / "ran").exists()
@@ -207,7 +214,7 @@ def test_refresh_command(argv: list[str], name: str, urls: list[str], tmp_path: 
     """It serves the later URLs, and the first where none is given; it runs once for each."""
     command = f"echo >> {tmp_path}/runs; echo \"https://host/n.bin?c=$(grep -c '' {tmp_path}/runs)\""
     engine = _AskingEngine()
-    code = main([*argv, "-q", "--refresh-command", command], download=engine, environ={})
+    code = main([*argv, "-q", "--refresh-shell", "--refresh-command", command], download=engine, environ={})
 
     assert (0, name, urls) == (code, engine.asked[0][1].name, engine.urls)
 
@@ -216,7 +223,7 @@ def test_refresh_command(argv: list[str], name: str, urls: list[str], tmp_path: 
 @pytest.mark.parametrize(
     ("argv", "expected", "words"),
     [
-        (["--refresh-command", "exit 3"], 4, "failed with exit status 3"),
+        (["--refresh-shell", "--refresh-command", "exit 3"], 4, "failed with exit status 3"),
         (["--refresh-command", "sleep 100", "--refresh-timeout", "0.2"], 4, "no answer within 0.2 s"),
         (["--refresh-command", "sleep 100", "--max-time", "0.2"], 5, "before the deadline of 0.2 s"),
         (["--refresh-command", "echo nonsense"], 4, "the URL provider returned something unusable: "),
@@ -249,7 +256,7 @@ def test_refresh_command_is_tried_again(tmp_path: Path) -> None:
     command = f"test -e {tmp_path}/ran || {{ touch {tmp_path}/ran; exit 1; }}; echo https://host/n.bin"
     engine = _Engine()
 
-    assert 0 == main(["-q", "--refresh-command", command], download=engine, environ={})
+    assert 0 == main(["-q", "--refresh-shell", "--refresh-command", command], download=engine, environ={})
     assert ["n.bin"] == [dest.name for _, dest, _ in engine.asked]
 
 

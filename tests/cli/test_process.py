@@ -170,7 +170,7 @@ async def test_exit_codes(origin: Origin, tmp_path: Path) -> None:
         (3, [f"{base}/missing"]),
         (3, ["http://127.0.0.1:9/closed", "--retries", "0"]),
         (4, [dead, "-o", "expired"]),
-        (4, [dead, "-o", "unrenewed", "--refresh-command", "exit 3"]),
+        (4, [dead, "-o", "unrenewed", "--refresh-shell", "--refresh-command", "exit 3"]),
         (5, [f"{base}/silent", "--max-time", "0.5"]),
         (6, [good, "-o", "no/such/directory/a"]),
         (7, [good, "-o", "other-size", "--size", "17"]),

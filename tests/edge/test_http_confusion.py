@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from yarl import URL
 
 import asyncdl
-from asyncdl.edge import http
-from asyncdl.edge.http import _as_read
+from asyncdl.edge import http_connections
+from asyncdl.edge.http_connections import as_read
 from asyncdl.errors import OptionsError, ResponseMismatchError
 from asyncdl.rules.urls import check_url, origin_of, redirect_target
 from asyncdl.testing import Content, Fault, Origin
@@ -150,7 +150,7 @@ def test_one_host_for_all_readers(authority: str, port: str) -> None:
         url = check_url(f"http://{authority}{port}/f")
     except OptionsError:
         return
-    judged, read = origin_of(url), _as_read(url)
+    judged, read = origin_of(url), as_read(url)
 
     assert (judged.host, judged.port) == ((read.raw_host or "").lower().removesuffix("."), read.port)
 
@@ -159,7 +159,7 @@ async def test_readers_that_disagree(origin: Origin) -> None:
     """A URL that slipped past the check and is read in two ways is not asked."""
     origin.add("/f", SIZE)
     with pytest.raises(ValueError, match="authority"):
-        _as_read("http://good.test\\@evil.test/f")
+        as_read("http://good.test\\@evil.test/f")
     async with transport() as over:
         with pytest.raises(ResponseMismatchError) as caught:
             await ask(over, f"http://127.0.0.1\\.evil.test:{origin.port}/f?{SECRET}")
@@ -171,11 +171,11 @@ async def test_readers_that_disagree(origin: Origin) -> None:
 @pytest.mark.parametrize("read", ["http://evil.test/f", "http://good.test:81/f"])
 def test_who_is_judged_is_who_is_asked(monkeypatch: pytest.MonkeyPatch, read: str) -> None:
     """Should a library come to read a URL in its own way, in host or port, that URL is not asked."""
-    assert URL("http://good.test/f") == _as_read("http://good.test/f")
-    monkeypatch.setattr(http, "URL", lambda *_, **__: URL(read))
+    assert URL("http://good.test/f") == as_read("http://good.test/f")
+    monkeypatch.setattr(http_connections, "URL", lambda *_, **__: URL(read))
 
     with pytest.raises(ValueError, match=r"good\.test"):
-        _as_read("http://good.test/f")
+        as_read("http://good.test/f")
 
 
 @pytest.mark.parametrize("end", LINE_ENDS, ids=ascii)

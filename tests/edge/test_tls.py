@@ -134,7 +134,7 @@ async def test_loaded_once(authority: trustme.CA, ca_file: Path, monkeypatch: py
         loads.append(arguments)
         return trust_store(*arguments, **named)
 
-    monkeypatch.setattr("asyncdl.edge.http.trust_store", counted)
+    monkeypatch.setattr("asyncdl.edge.http_connections.trust_store", counted)
     async with served(authority) as origin, transport(ca_file=ca_file) as over:
         await asyncio.gather(*(ask(over, origin.url("/f")) for _ in range(4)))
         before = origin.ledger.connections

@@ -230,15 +230,14 @@ async def test_large_ones_renew_theirs(tmp_path: Path) -> None:
 
 async def test_small_ones_go_beside_large_ones(tmp_path: Path) -> None:
     """Large files first in line, more than there are places: small ones behind them end before the large ones do."""
-    async with Origin(total_rate=1_500_000.0) as origin, downloader(files=4, connections=8) as many:
+    async with Origin(rate=150_000.0) as origin, downloader(files=4, connections=8) as many:
         stock(origin, 6, LARGE, "large")
         stock(origin, 20)
         batch = many.run(rows(origin, tmp_path, 6, "large") + rows(origin, tmp_path, 20))
         order = [result.path.name.split("-")[0] for result in await every(batch)]
 
     assert (6, 20) == (order.count("large"), order.count("small"))
-    assert order.index("large") > 0
-    assert max(at for at, name in enumerate(order) if name == "small") < 25
+    assert order.index("large") >= 10
 
 
 async def test_large_ones_do_not_starve(tmp_path: Path) -> None:
@@ -279,8 +278,8 @@ async def test_one_host_is_slow_alone(tmp_path: Path) -> None:
     async with Origin(host="127.0.0.2") as busy, Origin(host="127.0.0.3") as idle, downloader(files=8) as many:
         stock(busy, 1)
         stock(idle, 12)
-        busy.script(Fault(request=1, status=503, headers={"Retry-After": "2"}))
-        batch = many.run(rows(busy, tmp_path / "", 1, "small")[:1] + rows(idle, tmp_path, 12)[1:])
+        busy.script(Fault(request=0, status=503, headers={"Retry-After": "2"}))
+        batch = many.run(rows(busy, tmp_path, 1) + rows(idle, tmp_path, 12)[1:])
         results = await every(batch)
 
     assert 12 == batch.summary.downloaded

@@ -226,3 +226,21 @@ class TestArguments:
             await fetch(origin.url("/object"), tmp_path / "file", checksum="crc32c:00000000")
 
         assert "asyncdl[checksums]" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("size", [PART // 8, SIZE], ids=["small", "large"])
+@pytest.mark.parametrize("right", [True, False])
+async def test_known_to_whoever_makes_the_url(origin: Origin, tmp_path: Path, right: bool, size: int) -> None:
+    """What comes with a URL is verified as if the server had said it."""
+    content = origin.add("/object", size)
+    checksum = asyncdl.Checksum.parse(of(content if right else Content(2, size)))
+
+    async def provider(_: asyncdl.SignedUrl | None) -> asyncdl.SignedUrl:
+        return asyncdl.SignedUrl(origin.url("/object"), checksum=checksum)
+
+    if right:
+        assert checksum == (await fetch(provider, tmp_path / "file")).checksum
+    else:
+        with pytest.raises(asyncdl.IntegrityError):
+            await fetch(provider, tmp_path / "file")
+    assert right is (tmp_path / "file").exists()

@@ -91,7 +91,7 @@ async def test_cancelled_while_growing(tmp_path: Path, no_leaks: object) -> None
 async def test_parts_by_what_was_measured(tmp_path: Path, no_leaks: object) -> None:
     """Without a wish for their size parts become smaller towards the end, and none is fetched twice."""
     size = 64 << 20
-    async with Origin() as origin:
+    async with Origin(rate=100e6) as origin:
         content = origin.add("/object", size)
 
         result = await fetch(

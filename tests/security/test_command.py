@@ -124,7 +124,7 @@ def _bad_url(scene: Scene) -> tuple[list[str], str]:
 
 def _bad_command(scene: Scene) -> tuple[list[str], str]:
     scene.origin.script(Fault(status=403, body=b"Request has expired"))
-    return [scene.plain, "--refresh-command", f"echo 'no {scene.plain}' >&2; exit 3"], "exit code 4"
+    return [scene.plain, "--refresh-shell", "--refresh-command", f"echo 'no {scene.plain}' >&2; exit 3"], "exit code 4"
 
 
 CASES = [_good, _refused, _expired, _retried, _silent, _redirected, _proxied, _nowhere, _bad_url, _bad_command]

@@ -1,4 +1,4 @@
-"""The shell command as a source of URLs: it answers, fails, hangs, floods, and never stays behind."""
+"""The command as a source of URLs: it answers, fails, hangs, floods, and never stays behind."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import asyncio
 import os
 import shlex
 import sys
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import psutil  # type: ignore[import-untyped]  # its stubs are a package of their own
 import pytest
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the commands are for a POSIX shell")
+
+shell = partial(CommandSource, shell=True)
 
 _REJECTED = SignedUrl("https://host/a?X-Amz-Signature=0123456789abcdef")
 
@@ -62,7 +65,7 @@ def _zombies() -> list[int]:
 
 async def test_first_line() -> None:
     """The first line that is not empty is the URL, without the blanks around it."""
-    source = CommandSource("echo; echo '  https://host/a?sig=1  '; echo more; echo noise >&2")
+    source = shell("echo; echo '  https://host/a?sig=1  '; echo more; echo noise >&2")
 
     assert "https://host/a?sig=1" == await source(None)
     assert "https://host/a?sig=1" == await source(_REJECTED)
@@ -70,11 +73,11 @@ async def test_first_line() -> None:
 
 async def test_nothing_is_left_open() -> None:
     """No zombie and no descriptor, however it ended."""
-    await CommandSource("echo x")(None)
+    await shell("echo x")(None)
     before = _descriptors()
     for command in ("echo x", "exit 3", "true", "cat /dev/zero", "sleep 1000"):
         try:
-            await CommandSource(command, timeout=0.2)(None)
+            await shell(command, timeout=0.2)(None)
         except RefreshError:
             continue
 
@@ -84,7 +87,7 @@ async def test_nothing_is_left_open() -> None:
 
 async def test_no_input_and_no_argument() -> None:
     """The command cannot wait for a keyboard, and is not told the dead URL."""
-    source = CommandSource('cat; echo "$#|$(env | grep -c 0123456789abcdef)"')
+    source = shell('cat; echo "$#|$(env | grep -c 0123456789abcdef)"')
 
     assert "0|0" == await source(_REJECTED)
 
@@ -95,7 +98,7 @@ async def test_failure_is_told_without_secrets() -> None:
         f"echo first >&2; echo 'denied: {_REJECTED.url} token=hunter2secret 0123456789abcdef' >&2; exit 7 # hunter3"
     )
     with pytest.raises(RefreshError) as caught:
-        await CommandSource(command)(_REJECTED)
+        await shell(command)(_REJECTED)
     words = f"{caught.value} {caught.value.hint}"
 
     assert "failed with exit status 7: first | denied: https://host/a" in words
@@ -105,7 +108,7 @@ async def test_failure_is_told_without_secrets() -> None:
 async def test_what_it_said_is_bounded_and_harmless() -> None:
     """Thousands of lines become a few, control characters become blanks."""
     with pytest.raises(RefreshError) as caught:
-        await CommandSource("seq 1000 >&2; printf '\\033[2J\\007end' >&2; exit 1")(None)
+        await shell("seq 1000 >&2; printf '\\033[2J\\007end' >&2; exit 1")(None)
 
     assert caught.value.message.endswith(": 999 | 1000 |  end")
 
@@ -113,14 +116,14 @@ async def test_what_it_said_is_bounded_and_harmless() -> None:
 async def test_killed_by_a_signal() -> None:
     """A command that crashed is told from one that failed."""
     with pytest.raises(RefreshError, match="was killed by signal 9"):
-        await CommandSource("kill -9 $$")(None)
+        await shell("kill -9 $$")(None)
 
 
 @pytest.mark.parametrize("command", ["true", "echo; echo ' '"])
 async def test_no_output(command: str) -> None:
     """Nothing printed is no URL."""
     with pytest.raises(RefreshError, match="printed no URL"):
-        await CommandSource(command)(None)
+        await shell(command)(None)
 
 
 @pytest.mark.parametrize("command", ["cat /dev/zero", "cat /dev/zero >&2", "yes & cat /dev/zero"])
@@ -128,7 +131,7 @@ async def test_flood(command: str) -> None:
     """Too much output ends the command at once, on either stream."""
     async with asyncio.timeout(10):
         with pytest.raises(RefreshError, match="more than 64 KiB"):
-            await CommandSource(command, timeout=60)(None)
+            await shell(command, timeout=60)(None)
 
 
 async def test_hang_kills_the_group(tmp_path: Path) -> None:
@@ -136,7 +139,7 @@ async def test_hang_kills_the_group(tmp_path: Path) -> None:
     reading = asyncio.ensure_future(_ids(tmp_path / "fifo"))
     await asyncio.sleep(0)
     with pytest.raises(RefreshError, match=r"did not end within 0\.5 s"):
-        await CommandSource(_family(tmp_path / "fifo"), timeout=0.5)(None)
+        await shell(_family(tmp_path / "fifo"), timeout=0.5)(None)
 
     await _until_dead(await reading)
 
@@ -145,7 +148,7 @@ async def test_cancellation_kills_the_group(tmp_path: Path) -> None:
     """A caller that leaves takes the whole family with it."""
     reading = asyncio.ensure_future(_ids(tmp_path / "fifo"))
     await asyncio.sleep(0)
-    task = asyncio.ensure_future(CommandSource(_family(tmp_path / "fifo"), timeout=60)(None))
+    task = asyncio.ensure_future(shell(_family(tmp_path / "fifo"), timeout=60)(None))
     ids = await reading
     assert 2 == len(_living(ids))
     task.cancel()
@@ -160,7 +163,7 @@ async def test_cancellation_kills_the_group(tmp_path: Path) -> None:
 async def test_cancellation_at_any_moment(steps: int) -> None:
     """Also while the process is being started."""
     before = {child.pid for child in psutil.Process().children(recursive=True)}
-    task = asyncio.ensure_future(CommandSource("sleep 1000 & sleep 1000")(None))
+    task = asyncio.ensure_future(shell("sleep 1000 & sleep 1000")(None))
     for _ in range(steps):
         await asyncio.sleep(0)
     task.cancel()
@@ -172,10 +175,58 @@ async def test_cancellation_at_any_moment(steps: int) -> None:
 
 
 @pytest.mark.parametrize(("command", "timeout"), [("", 1.0), (" ", 1.0), ("x\0", 1.0), ("x", 0.0), ("x", float("nan"))])
-def test_refused(command: str, timeout: float) -> None:
+@pytest.mark.parametrize("by_shell", [True, False])
+def test_refused(command: str, timeout: float, by_shell: bool) -> None:
     """What cannot work is refused before it is needed."""
     with pytest.raises(OptionsError):
-        CommandSource(command, timeout=timeout)
+        CommandSource(command, shell=by_shell, timeout=timeout)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "./presign hunter2secret | head -1", "a hunter2secret && b", "a hunter2secret; b", "a hunter2secret 2> b",
+        "a $(cat hunter2secret)", "a 'hunter2secret", [], [""], ["a", "b\0"], ["hunter2secret", 1], b"a",
+    ],
+)  # fmt: skip
+def test_refused_without_a_shell(command: Any) -> None:
+    """What only a shell understands is told at once, and not repeated."""
+    with pytest.raises(OptionsError) as caught:
+        CommandSource(command)
+
+    assert "hunter2secret" not in f"{caught.value} {caught.value.hint}"
+
+
+def test_a_list_is_not_for_a_shell() -> None:
+    """It would run the first word, and call the others its own parameters."""
+    with pytest.raises(OptionsError, match="as one str"):
+        CommandSource(["echo", "x"], shell=True)
+
+
+@pytest.mark.parametrize(
+    ("command", "url"),
+    [
+        (["printf", "%s|", "https://host/a?b=1&c=2", "$HOME; `id` *"], "https://host/a?b=1&c=2|$HOME; `id` *|"),
+        ("printf '%s|' https://host/a?b=1&c=2 'two words' \"$HOME\" *", "https://host/a?b=1&c=2|two words|$HOME|*|"),
+    ],
+)
+async def test_without_a_shell(command: str | list[str], url: str) -> None:
+    """Arguments arrive as they are."""
+    assert url == await CommandSource(command)()
+
+
+async def test_nothing_stands_between() -> None:
+    """The program is our own child."""
+    assert str(os.getpid()) == await CommandSource([sys.executable, "-c", "import os; print(os.getppid())"])()
+
+
+@pytest.mark.parametrize("command", [["/none/hunter2secret"], ["/", "x"], "hunter2secret --x"])
+async def test_no_such_program(command: str | list[str]) -> None:
+    """The system's words, and none of the command's."""
+    with pytest.raises(RefreshError, match=r"could not be started: (No such file|Permission denied)") as caught:
+        await CommandSource(command)()
+
+    assert "hunter2secret" not in f"{caught.value} {caught.value.__cause__!r} {caught.value.__context__!r}"
 
 
 def test_repr_hides_the_command() -> None:

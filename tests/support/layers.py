@@ -54,7 +54,13 @@ RANKS = {
 ENGINE_LAYERS = {unit for unit, rank in RANKS.items() if rank <= RANKS["downloader"]}
 
 _HTTP_LIBRARIES = {"aiohttp", "yarl"}
-_HTTP_MODULES = {"edge/http.py", "edge/http_connections.py", "edge/http_faults.py", "edge/http_pooled.py"}
+_HTTP_MODULES = {
+    "edge/http.py",
+    "edge/http_ask.py",
+    "edge/http_connections.py",
+    "edge/http_faults.py",
+    "edge/http_pooled.py",
+}
 _FILE_MODULES = {"edge/disk.py", "edge/files.py", "edge/opening.py", "edge/destination.py", "edge/refusals.py"}
 _FILE_LIBRARIES = {"os", "aiofiles", "fcntl", "shutil", "tempfile"}
 #: What a module of the test kit may need besides the standard library.

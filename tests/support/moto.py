@@ -12,6 +12,8 @@ from tests.support.site import Server
 ROOT = Path(__file__).parents[2]
 PROGRAM = ROOT / ".servers/moto/bin/moto_server"
 VERSION = "5.2.5"
+#: Keys in one page of a list; S3's 1,000 take long to put there.
+PAGE = 50
 
 
 class MotoServer(Server):
@@ -21,7 +23,7 @@ class MotoServer(Server):
     PACKAGE: ClassVar[str] = ""
 
     def command(self, port: int) -> list[str]:
-        return [str(PROGRAM), "-H", HOST, "-p", str(port)]
+        return ["env", f"MOTO_S3_DEFAULT_MAX_KEYS={PAGE}", str(PROGRAM), "-H", HOST, "-p", str(port)]
 
     @classmethod
     def missing(cls) -> str | None:
