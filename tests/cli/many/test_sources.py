@@ -9,6 +9,7 @@ import pytest
 
 from asyncdl.testing import Origin
 from tests.support.command import Ended, run
+from tests.support.hub import TOKEN, running
 
 _SIZE = 50_000
 #: What `shop://HOST/x` has depends on its path: one file, many, some with odd names, or a listing that breaks off.
@@ -143,3 +144,24 @@ async def test_a_source_renews_its_own_urls(tmp_path: Path, shop: dict[str, str]
     ended = await run("shop://x/one", "--refresh-command", "true", "-d", tmp_path, environ=shop)
 
     assert (2, True) == (ended.code, "a source renews its own" in ended.err)
+
+
+async def test_a_repository(origin: Origin, tmp_path: Path) -> None:
+    """A source of our own: all files of a repository, hidden ones and directories as they are named there."""
+    async with running(origin) as hub:
+        names = {"config.json": 1000, ".gitattributes": 200, "weights/model-1.bin": 3 << 20}
+        contents = {name: hub.large(size) for name, size in names.items()}
+        hub.repo("models/org/model").commit(dict(contents))
+        environ = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "home"), "HF_TOKEN": TOKEN}
+        (tmp_path / "to").mkdir()
+        command = ("hf://org/model", "-d", tmp_path / "to", "--json")
+        first = await run(*command, environ=environ)
+        second = await run(*command, environ=environ)
+
+    assert (0, 0) == (first.code, second.code)
+    assert sorted(names) == _there(tmp_path)
+    assert dict.fromkeys(names) == {
+        name: content.first_difference(tmp_path / "to" / name) for name, content in contents.items()
+    }
+    assert (3, 0) == tuple(second.events[-1][kind] for kind in ("skipped", "fetched"))
+    assert TOKEN not in first.out + first.err
