@@ -12,6 +12,7 @@ from asyncdl.cli import text
 from asyncdl.cli.bar import ConsoleLines, FieldColumn, unless_gone
 from asyncdl.cli.many import words
 from asyncdl.cli.many.display import ManyDisplay
+from asyncdl.cli.streams import Lines
 
 if TYPE_CHECKING:
     import signal
@@ -42,7 +43,7 @@ class ManyBars(ManyDisplay):
     def __init__(self, errors: TextIO, tally: Tally, *, verbose: int = 0, console: Console | None = None) -> None:
         super().__init__(errors, tally, verbose=verbose)
         self._console = console or Console(file=errors, highlight=False)
-        self.errors = ConsoleLines(self._console)
+        self.errors: Lines = ConsoleLines(self._console)
         self._bar = Bar(
             FieldColumn("name", "bold", flexible=True),
             BarColumn(bar_width=20),
