@@ -27,6 +27,8 @@ _FORBIDDEN: Final = frozenset('/\\<>:"|?*')
 _INVISIBLE: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 #: Devices of Windows, whatever extension follows; the same page. Superscript digits count as digits there.
 _DEVICE: Final = Pattern(r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³])\s*(?:\..*)?", re.IGNORECASE)
+#: Most names there are; the rule below is asked letter by letter.
+_ORDINARY: Final = Pattern(r"[A-Za-z0-9 ._=+-]*")
 _DRIVE: Final = Pattern(r"[A-Za-z]:")
 _HINT: Final = "name the file with -o"
 
@@ -84,6 +86,8 @@ def _part(text: str) -> str:
 
 
 def _visible(text: str) -> str:
+    if _ORDINARY.fullmatch(text):
+        return text
     return "".join("_" if _is_unsafe(letter) else letter for letter in text)
 
 

@@ -31,6 +31,8 @@ class Taken:
     def __init__(self) -> None:
         self._files = _Hashes()
         self._folders = _Hashes()
+        # Whether one of them ends as what lies beside a file does; hardly ever, and then there is less to look for.
+        self._odd = False
 
     def claim(self, path: str) -> None:
         """Give the path away, a result of `relative_path` or `file_name`.
@@ -40,15 +42,17 @@ class Taken:
         """
         key = _key(path)
         folders = list(_folders(key))
-        if self._files.has_any(_kin(key)):
+        beside = [key + suffix for suffix in SUFFIXES] if self._odd else []
+        if self._files.has_any((key, *beside, *_without_suffix(key))):
             raise OptionsError("another file of this batch is written to the same name")
-        if self._folders.has_any((key, *(key + suffix for suffix in SUFFIXES))):
+        if self._folders.has_any((key, *beside)):
             raise OptionsError("the name is a directory of another file of this batch")
         if any(self._files.has_any((folder, *_without_suffix(folder))) for folder in folders):
             raise OptionsError("a directory of the name is another file of this batch")
         self._files.add(key)
         for folder in folders:
             self._folders.add(folder)
+        self._odd = self._odd or any(name.endswith(SUFFIXES) for name in (key, *folders))
 
 
 def refuse_clashes(names: Iterable[str]) -> None:
@@ -83,14 +87,8 @@ def _folders(key: str) -> Iterator[str]:
         stop = key.find("/", stop + 1)
 
 
-def _kin(key: str) -> Iterator[str]:
-    """Yield the names that would meet this one: its own, what lies beside it, and whose neighbour it is itself."""
-    yield key
-    yield from (key + suffix for suffix in SUFFIXES)
-    yield from _without_suffix(key)
-
-
 def _without_suffix(key: str) -> Iterator[str]:
+    """Yield the files that would have this beside them."""
     return (key.removesuffix(suffix) for suffix in SUFFIXES if key.endswith(suffix))
 
 
