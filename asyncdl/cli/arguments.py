@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import argparse
 import textwrap
+from dataclasses import fields
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from asyncdl._version import __version__
 from asyncdl.cli import settings, values
 from asyncdl.cli.exit_codes import MEANINGS
+from asyncdl.cli.many.options import BatchSettings
 from asyncdl.cli.text import PROGRAM
 from asyncdl.errors import OptionsError
 from asyncdl.model import Checksum
+from asyncdl.rules.lists.row import checked_source, scheme_of
 from asyncdl.rules.redaction import redact_text
 from asyncdl.rules.urls import check_url
 
@@ -29,6 +32,7 @@ _DESCRIPTION: Final = (
 _USAGE: Final = "\n       ".join(
     (
         f"{PROGRAM} [options] URL...",
+        f"{PROGRAM} [options] -i LIST",
         f"{PROGRAM} [options] --refresh-command CMD",
         f"{PROGRAM} [options] --refresh-url URL",
         f"{PROGRAM} demo [options]",
@@ -78,7 +82,8 @@ def parse(argv: Sequence[str], environ: Mapping[str, str]) -> settings.Settings:
     chosen = settings.defaults(environ) | {name: value for name, value in vars(given).items() if value is not None}
     chosen["headers"] = tuple(given.headers or ())
     chosen["refresh_headers"] = tuple(given.refresh_headers or ())
-    chosen["urls"] = tuple(map(check_url, given.urls))
+    chosen["urls"] = tuple(map(_url, given.urls))
+    chosen["batch"] = BatchSettings(**{field.name: chosen.pop(field.name) for field in fields(BatchSettings)})
     asked = settings.Settings(**chosen)
     _refuse_contradictions(asked)
     return asked
@@ -96,23 +101,43 @@ def refuse_unknown(unknown: Sequence[str], program: str = PROGRAM) -> None:
         raise OptionsError(redact_text(msg), hint=hint(program))
 
 
+def _url(text: str) -> str:
+    """A URL of http, https, or of a scheme that a source understands.
+
+    Raises:
+        OptionsError: it is none. The message does not hold it.
+    """
+    if scheme_of(text) in {None, "http", "https"}:
+        return check_url(text)
+    # Entry points are looked up in files; a plain download has no need of that.
+    from asyncdl.sources.registry import schemes  # noqa: PLC0415
+
+    return checked_source(text) if scheme_of(text) in schemes() else check_url(text)
+
+
 def _refuse_contradictions(asked: settings.Settings) -> None:
-    several = len(asked.urls) > 1
+    batch = asked.batch
+    several = len(asked.urls) > 1 or batch.input is not None
+    given = "several URLs are given" if batch.input is None else "a list is given"
     renewed = asked.refresh_command is not None or asked.refresh_url is not None
-    if not asked.urls and not renewed:
+    if wrong := batch.contradiction():
+        msg = wrong
+    elif not asked.urls and not renewed and batch.input is None:
         msg = "no URL given"
     elif asked.refresh_command is not None and asked.refresh_url is not None:
         msg = "URLs come from --refresh-command or from --refresh-url, but both are given"
     elif asked.refresh_bearer_env is not None and asked.refresh_basic_env is not None:
         msg = "--refresh-bearer-env and --refresh-basic-env both say who asks the endpoint"
     elif several and asked.output is not None:
-        msg = "-o names one file, but several URLs are given"
+        msg = f"-o names one file, but {given}"
     elif several and renewed:
-        msg = "--refresh-command or --refresh-url (or its variable) serves one file, but several URLs are given"
+        msg = f"--refresh-command or --refresh-url (or its variable) serves one file, but {given}"
     elif several and asked.size is not None:
-        msg = "--size is one file's, but several URLs are given"
+        msg = f"--size is one file's, but {given}"
     elif several and isinstance(asked.checksum, Checksum):
-        msg = "--checksum is one file's, but several URLs are given; a list, as @SHA256SUMS, may serve them"
+        msg = f"--checksum is one file's, but {given}; a list, as @SHA256SUMS, may serve them"
+    elif renewed and asked.has_source:
+        msg = "--refresh-command or --refresh-url (or its variable) renews http URLs; a source renews its own"
     elif asked.output == "-":
         msg = "standard output is no place for a file that arrives in parts out of order"
     elif asked.output is not None and asked.output.endswith(("/", "/.", "/..")):
@@ -131,7 +156,7 @@ def _parser() -> Parser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("urls", metavar="URL", nargs="*", help="http or https URL; several are fetched one by one")
+    parser.add_argument("urls", metavar="URL", nargs="*", help="http or https URL, or one of a source, as s3://")
     for option in settings.VALUE_OPTIONS:
         if option.metavar:
             parser.add_argument(*option.flags, type=argument(option.read), metavar=option.metavar, help=option.help)

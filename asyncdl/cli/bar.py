@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from asyncdl.model import Progress, Result
 
 
-class _FieldColumn(ProgressColumn):
+class FieldColumn(ProgressColumn):
     """One of the task's fields, without markup: what it says may come from a URL."""
 
     def __init__(self, field: str, style: str, *, flexible: bool = False) -> None:
@@ -38,7 +38,7 @@ class _FieldColumn(ProgressColumn):
         return Text(str(task.fields[self._field]), style=self._style)
 
 
-class _ConsoleLines(Lines):
+class ConsoleLines(Lines):
     """Lines above the bar instead of through it."""
 
     def __init__(self, console: Console) -> None:
@@ -46,11 +46,11 @@ class _ConsoleLines(Lines):
         self._console = console
 
     def write(self, line: str) -> None:
-        with _unless_gone():
+        with unless_gone():
             self._console.print(Text(line), soft_wrap=True)
 
 
-def _unless_gone() -> contextlib.suppress:
+def unless_gone() -> contextlib.suppress:
     """Drawing, on a terminal that may have been closed: SIGHUP says so, and the download still has to be ended."""
     return contextlib.suppress(OSError, ValueError)
 
@@ -64,15 +64,15 @@ class BarDisplay(Display):
     def __init__(self, errors: TextIO, *, verbose: int = 0, console: Console | None = None) -> None:
         super().__init__(errors, verbose=verbose)
         self._console = console or Console(file=errors, highlight=False)
-        self.errors: Lines = _ConsoleLines(self._console)
+        self.errors: Lines = ConsoleLines(self._console)
         self._bar = Bar(
-            _FieldColumn("name", "bold", flexible=True),
+            FieldColumn("name", "bold", flexible=True),
             BarColumn(bar_width=None),
-            _FieldColumn("percent", ""),
-            _FieldColumn("size", "green"),
-            _FieldColumn("rate", "cyan"),
-            _FieldColumn("eta", ""),
-            _FieldColumn("notes", "yellow"),
+            FieldColumn("percent", ""),
+            FieldColumn("size", "green"),
+            FieldColumn("rate", "cyan"),
+            FieldColumn("eta", ""),
+            FieldColumn("notes", "yellow"),
             console=self._console,
             auto_refresh=False,
             transient=True,
@@ -86,7 +86,7 @@ class BarDisplay(Display):
         self._task = self._bar.add_task(
             "", total=None, name=text.clean(job.name), percent="", size="", rate="", eta="", notes=""
         )
-        with _unless_gone():
+        with unless_gone():
             self._bar.start()
             self._bar.refresh()
 
@@ -107,7 +107,7 @@ class BarDisplay(Display):
             eta=text.human_time(progress.eta),
             notes=", ".join(filter(None, (text.there_already(progress.resumed), text.troubles(progress)))),
         )
-        with _unless_gone():
+        with unless_gone():
             self._bar.refresh()
 
     def finished(self, job: Job, result: Result) -> None:
@@ -123,7 +123,7 @@ class BarDisplay(Display):
 
     def close(self) -> None:
         """Take the bar away and show the cursor again."""
-        with _unless_gone():
+        with unless_gone():
             self._bar.stop()
         if self._task is not None:
             self._bar.remove_task(self._task)

@@ -171,6 +171,8 @@ class JsonDisplay(Display):
         self._event("failed", job, outcome="failed", code=code, message=message, hint=hint, exit_code=exit_code)
 
     def _event(self, event: str, job: Job | None, **values: object) -> None:
+        self._emit(event, {"url": job.url if job else None, "path": str(job.path) if job else None}, **values)
+
+    def _emit(self, event: str, about: dict[str, object], **values: object) -> None:
         if not self._quiet or event == "failed":
-            about = {"event": event, "url": job.url if job else None, "path": str(job.path) if job else None}
-            self._output.write(json.dumps(about | values))
+            self._output.write(json.dumps({"event": event} | about | values))

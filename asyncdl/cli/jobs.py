@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from asyncdl.cli import refresh
-from asyncdl.cli.names import file_name, refuse_clashes
 from asyncdl.cli.values import ChecksumList
 from asyncdl.errors import DeadlineError, OptionsError
 from asyncdl.model import SignedUrl
 from asyncdl.rules import checksum_lists
+from asyncdl.rules.names import file_name
+from asyncdl.rules.taken import refuse_clashes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,7 +73,7 @@ async def plan(asked: Settings) -> list[Job]:
         DeadlineError: it took longer than --max-time.
     """
     # Before anything is started: a list that is not there is no reason to run a command.
-    checksum_of = await _checksums(asked.checksum)
+    checksum_of = await checksums(asked.checksum)
     return [replace(job, checksum=checksum_of(job.name)) for job in await _files(asked)]
 
 
@@ -91,8 +92,12 @@ async def _files(asked: Settings) -> list[Job]:
     ]
 
 
-async def _checksums(given: Checksum | ChecksumList | None) -> Callable[[str], Checksum | None]:
-    """The checksum of each file, by its name."""
+async def checksums(given: Checksum | ChecksumList | None) -> Callable[[str], Checksum | None]:
+    """The checksum of each file, by its name.
+
+    Raises:
+        OptionsError: the list of checksums cannot be read; or, from what is returned, it has none of a file.
+    """
     if not isinstance(given, ChecksumList):
         return lambda _: given
     return partial(_listed, await asyncio.to_thread(_read_list, Path(given.path)), given.path)

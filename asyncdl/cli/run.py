@@ -1,4 +1,4 @@
-"""Downloading what the settings ask for, one file after another, and saying how it went."""
+"""Downloading what the settings ask for, here one file, and saying how it went; many are `many.run`'s business."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import functools
 import logging
 import os
 import sys
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from asyncdl.cli import exit_codes, jobs, process, signals, text
 from asyncdl.cli.display import Display, JsonDisplay, PlainDisplay
@@ -16,13 +16,17 @@ from asyncdl.model import Phase
 
 if TYPE_CHECKING:
     import signal
-    from collections.abc import Awaitable, Callable, Iterable, Iterator
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
     from pathlib import Path
     from typing import TextIO
 
     from asyncdl.cli.settings import Settings
     from asyncdl.model import Checksum, IfExists, Progress, Result, Source
     from asyncdl.options import Options, Retry, Timeouts
+
+
+#: What a run does on its event loop; its exit code.
+Work: TypeAlias = "Callable[[], Coroutine[Any, Any, int]]"
 
 
 class Download(Protocol):
@@ -51,7 +55,7 @@ def run(asked: Settings, download: Download | None = None) -> int:
         asked: by the user.
         download: instead of the engine's.
     """
-    display = choose_display(sys.stderr, output=sys.stdout, json=asked.json, quiet=asked.quiet, verbose=asked.verbose)
+    display, work = _of_many(asked, download) if asked.is_batch else _of_one(asked, download)
 
     def interrupted(number: signal.Signals) -> None:
         display.close()
@@ -65,11 +69,25 @@ def run(asked: Settings, download: Download | None = None) -> int:
 
     try:
         with _log_notes(display):
-            return signals.run_interruptible(
-                lambda: _run(asked, display, download), on_interrupt=interrupted, on_abort=aborted
-            )
+            return signals.run_interruptible(work, on_interrupt=interrupted, on_abort=aborted)
     finally:
         display.close()
+
+
+def _of_one(asked: Settings, download: Download | None) -> tuple[Display, Work]:
+    display = choose_display(sys.stderr, output=sys.stdout, json=asked.json, quiet=asked.quiet, verbose=asked.verbose)
+    return display, lambda: _run(asked, display, download)
+
+
+def _of_many(asked: Settings, download: Download | None) -> tuple[Display, Work]:
+    from asyncdl.cli.many import run as many  # noqa: PLC0415  # lists and sources are nothing to most downloads
+    from asyncdl.cli.many.tally import Tally  # noqa: PLC0415
+
+    tally = Tally()
+    display = many.choose_display(
+        sys.stderr, tally, output=sys.stdout, json=asked.json, quiet=asked.quiet, verbose=asked.verbose
+    )
+    return display, many.Run(asked, display, tally, download).run
 
 
 def choose_display(
@@ -105,36 +123,33 @@ async def _run(asked: Settings, display: Display, download: Download | None) -> 
     except AsyncdlError as error:
         display.failed(None, error)
         return exit_codes.of_error(error)
-    codes = []
-    display.several = len(planned) > 1
-    for job in planned:
+    (job,) = planned
 
-        def progressed(progress: Progress, job: jobs.Job = job) -> None:
-            display.resumable = asked.resume and progress.done > 0 and progress.phase is not Phase.FINISHED
-            display.progressed(job, progress)
+    def progressed(progress: Progress) -> None:
+        display.resumable = asked.resume and progress.done > 0 and progress.phase is not Phase.FINISHED
+        display.progressed(job, progress)
 
-        call = functools.partial(
-            download,
-            job.source,
-            job.path,
-            size=asked.size,
-            checksum=job.checksum,
-            headers=asked.headers,
-            if_exists=asked.if_exists,
-            options=options,
-            timeouts=asked.timeouts(spent=job.spent),
-            retry=retry,
-            on_progress=progressed,
-        )
-        codes.append(await _one(job, display, call))
-    return exit_codes.combined(codes)
+    call = functools.partial(
+        download,
+        job.source,
+        job.path,
+        size=asked.size,
+        checksum=job.checksum,
+        headers=asked.headers,
+        if_exists=asked.if_exists,
+        options=options,
+        timeouts=asked.timeouts(spent=job.spent),
+        retry=retry,
+        on_progress=progressed,
+    )
+    return await _one(job, display, call)
 
 
 async def _one(job: jobs.Job, display: Display, call: Callable[[], Awaitable[Result]]) -> exit_codes.ExitCode:
     display.started(job)
     try:
         result = await call()
-    except Exception as error:  # noqa: BLE001  # whatever it is, the other files still have their turn
+    except Exception as error:  # noqa: BLE001  # whatever it is, it is told in words
         display.failed(job, error)
         return exit_codes.of_error(error)
     display.finished(job, result)

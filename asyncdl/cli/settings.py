@@ -6,13 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast, get_args
 
 from asyncdl.cli import values
+from asyncdl.cli.many.options import BATCH_OPTIONS, BatchSettings
+from asyncdl.cli.value_option import ValueOption
 from asyncdl.errors import OptionsError
 from asyncdl.model import Checksum, IfExists
 from asyncdl.options import Options, Retry, Timeouts
 from asyncdl.rules.json_pointer import check_pointer
+from asyncdl.rules.lists.row import scheme_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
 _OPTIONS: Final = Options()
 _TIMEOUTS: Final = Timeouts()
@@ -24,34 +27,6 @@ def _if_exists(text: str) -> IfExists:
         msg = f"must be one of {', '.join(get_args(IfExists))}"
         raise OptionsError(msg)
     return cast("IfExists", text)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ValueOption:
-    """One option with a value.
-
-    Attributes:
-        flags: as on the command line; the last one, long, names it.
-        read: from text to value; raises OptionsError.
-        metavar: what the help calls the value; empty where the flag alone says it, and `--no-` before it the opposite.
-        default: where neither the command line nor the environment says anything.
-        in_environment: False for what belongs to one file only.
-    """
-
-    flags: tuple[str, ...]
-    read: Callable[[str], object]
-    metavar: str
-    help: str
-    default: object = None
-    in_environment: bool = True
-
-    @property
-    def name(self) -> str:
-        return self.flags[-1].removeprefix("--").replace("-", "_")
-
-    @property
-    def variable(self) -> str | None:
-        return f"ASYNCDL_{self.name.upper()}" if self.in_environment else None
 
 
 VALUE_OPTIONS: Final = (
@@ -225,6 +200,7 @@ VALUE_OPTIONS: Final = (
         help="follow redirects from public hosts to private addresses",
         default=_OPTIONS.allow_private_redirects,
     ),
+    *BATCH_OPTIONS,
 )
 
 
@@ -260,12 +236,23 @@ class Settings:
     proxy: str | None
     cacert: str | None
     allow_private_redirects: bool
+    batch: BatchSettings
     json: bool
     quiet: bool
     verbose: int
 
     def __repr__(self) -> str:
         return f"Settings(<{len(self.urls)} URLs>)"
+
+    @property
+    def has_source(self) -> bool:
+        """Whether a URL is neither of http nor of https, and so may stand for many files."""
+        return any(scheme_of(url) not in {"http", "https"} for url in self.urls)
+
+    @property
+    def is_batch(self) -> bool:
+        """Whether there may be several files."""
+        return len(self.urls) > 1 or self.batch.input is not None or self.has_source
 
     def options(self) -> Options:
         """The engine's options."""

@@ -51,19 +51,29 @@ def _weakness(checksum: Checksum) -> int:
 
 
 def _entries(text: str, title: str) -> Iterator[tuple[str, Checksum]]:
-    of_128 = "blake2b" if re.search("b2|blake2", title.lower()) else "sha512"
-    for line in text.split("\n"):
-        line = line.rstrip("\r")  # noqa: PLW2901  # a list may have been edited on Windows
-        if match := _PLAIN.fullmatch(line):
-            escaped, digest, path = match.groups()
-            algorithm = of_128 if len(digest) == 128 else _BY_LENGTH.get(len(digest), "")
-        elif match := _TAGGED.fullmatch(line):
-            escaped, algorithm, path, digest = match.groups()
-            algorithm = algorithm.upper().replace("SHA2-", "SHA")  # OpenSSL 3
-        else:
-            continue
-        try:
-            checksum = Checksum.parse(f"{algorithm}:{digest}")
-        except OptionsError:
-            continue
-        yield (re.sub(r"\\[\\nr]", lambda each: _ESCAPES[each[0]], path) if escaped else path), checksum
+    found = (entry(line, title=title) for line in text.split("\n"))
+    return filter(None, found)
+
+
+def entry(line: str, *, title: str = "") -> tuple[str, Checksum] | None:
+    """The path and the checksum that one line has; None if it cannot be read.
+
+    Args:
+        line: with or without its end.
+        title: see `find`.
+    """
+    line = line.rstrip("\r\n")  # a list may have been edited on Windows
+    if match := _PLAIN.fullmatch(line):
+        escaped, digest, path = match.groups()
+        of_128 = "blake2b" if re.search("b2|blake2", title.lower()) else "sha512"
+        algorithm = of_128 if len(digest) == 128 else _BY_LENGTH.get(len(digest), "")
+    elif match := _TAGGED.fullmatch(line):
+        escaped, algorithm, path, digest = match.groups()
+        algorithm = algorithm.upper().replace("SHA2-", "SHA")  # OpenSSL 3
+    else:
+        return None
+    try:
+        checksum = Checksum.parse(f"{algorithm}:{digest}")
+    except OptionsError:
+        return None
+    return (re.sub(r"\\[\\nr]", lambda each: _ESCAPES[each[0]], path) if escaped else path), checksum

@@ -19,7 +19,7 @@ from tests.fuzz.engine import Failure, Report, Target, shrunk
 #: Seconds for libFuzzer to start and to end beyond what it was given.
 _GRACE = 60
 _ONE_INPUT = 20
-_OURS = ["asyncdl.rules", "asyncdl.cli.names", "asyncdl.model"]
+_OURS = ["asyncdl.rules", "asyncdl.model"]
 
 
 def is_there() -> bool:

@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 
 from yarl import URL
 
-from asyncdl.cli.names import file_name
 from asyncdl.errors import OptionsError, ResponseMismatchError
 from asyncdl.model import SignedUrl
 from asyncdl.rules.fields import take_userinfo
+from asyncdl.rules.names import file_name
 from asyncdl.rules.urls import check_url, origin_of, redirect_target
 from tests.fuzz.engine import Target
 

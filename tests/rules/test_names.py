@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from asyncdl.cli.names import file_name, refuse_clashes
 from asyncdl.errors import OptionsError
+from asyncdl.rules.names import file_name, relative_path
 
 
 @pytest.mark.parametrize(
@@ -107,24 +107,79 @@ def test_ordinary_names_stay(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "names",
+    ("text", "expected"),
     [
-        ["a", "a"],
-        ["a", "b", "a.part"],
-        ["a.part", "a"],
-        ["a", "A"],
-        ["Straße", "STRASSE.PART"],
-        ["a", "a.part.journal"],
-        ["a.part.journal.new", "a"],
-        ["a", "A.Part.Done"],
+        ("a.bin", "a.bin"),
+        ("a/b/c.bin", "a/b/c.bin"),
+        ("./a//b/./c.bin", "a/b/c.bin"),
+        (".gitattributes", ".gitattributes"),
+        ("x/.zarray", "x/.zarray"),
+        ("...a", "...a"),
+        ("a\\b", "a_b"),
+        ("2024-01-01T00:00:00/x?.bin", "2024-01-01T00_00_00/x_.bin"),
+        ("a\0b/c\nd", "a_b/c_d"),
+        (" a /b. ", "a/b"),
+        ("a%2Fb", "a%2Fb"),
+        ("gpj\u202eexe", "gpj_exe"),
+        ("ä/ß", "ä/ß"),
     ],
 )
-def test_clash(names: list[str]) -> None:
-    """No file takes another's place, finished or not."""
+def test_relative_path(text: str, expected: str) -> None:
+    """Parts stay parts, each is made safe, and nothing is decoded; a dot at the beginning is the list's own choice."""
+    assert expected == relative_path(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        ".",
+        "..",
+        "/",
+        "/etc/passwd",
+        "//host/share",
+        "\\\\host\\share",
+        "\\x",
+        "C:x",
+        "c:/x",
+        "../x",
+        "a/../x",
+        "a/..",
+        "a/../../x",
+        "..\\x",
+        "a\\..\\..\\x",
+        "a/",
+        "a/.",
+        "a/ ./b",
+        "a/.. /b",
+        "a/ ../b",
+        "a/.../b",
+        "a/con/b",
+        "NUL",
+        "lpt1.txt",
+        "x" * 251,
+        "/".join(["x" * 200] * 30),
+    ],
+)
+def test_no_relative_path(text: str) -> None:
+    """What leaves the directory, in whatever spelling, names no file, or fits no file system."""
     with pytest.raises(OptionsError):
-        refuse_clashes(names)
+        relative_path(text)
 
 
-def test_no_clash() -> None:
-    """Different names are no trouble."""
-    refuse_clashes(["a", "b", "ä", "c.part", "d.journal", "e.done"])
+@given(st.text(st.characters() | st.sampled_from("./\\:% \0\n"), max_size=60))
+@example("a/\u2024\u2024/b")
+@example("\uff0e\uff0e/b")
+def test_any_relative_path_is_safe(text: str) -> None:
+    """Whatever a list says: below the directory, the same on every platform, and stable."""
+    try:
+        path = relative_path(text)
+    except OptionsError:
+        return
+    parts = path.split("/")
+
+    assert not {"", ".", ".."} & set(parts)
+    assert not set(path) & set('\\<>:"|?*')
+    assert [part.strip(" ").rstrip(". ") for part in parts] == parts
+    assert all(0 < len((part + ".part").encode()) <= 255 for part in parts)
+    assert path == relative_path(path)

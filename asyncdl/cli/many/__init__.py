@@ -1,0 +1,1 @@
+"""The command over many files: lists in, rows to requests, one display for all of them; no downloading of its own."""

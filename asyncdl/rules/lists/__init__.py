@@ -1,0 +1,1 @@
+"""Lists of files to download, in the formats people have them in: an iterator of lines in, rows out; pure."""
