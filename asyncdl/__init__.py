@@ -32,8 +32,7 @@ if TYPE_CHECKING:
         TransferError,
         UrlExpiredError,
     )
-    from asyncdl.mirrors import Mirrors
-    from asyncdl.model import Checksum, Outcome, Phase, Progress, Request, Result, SignedUrl, UrlProvider
+    from asyncdl.model import Checksum, Mirrors, Outcome, Phase, Progress, Request, Result, SignedUrl, UrlProvider
     from asyncdl.options import Options, Retry, Timeouts
     from asyncdl.progress import ProgressStream
     from asyncdl.summary import Summary
@@ -85,7 +84,7 @@ _HOMES = {
     "Batch": "batch",
     "Checksum": "model",
     "Downloader": "downloader",
-    "Mirrors": "mirrors",
+    "Mirrors": "model",
     "Options": "options",
     "Outcome": "model",
     "Phase": "model",

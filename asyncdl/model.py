@@ -5,8 +5,7 @@ from __future__ import annotations
 import base64
 import enum
 import re
-from collections.abc import Awaitable, Callable, Iterable, Iterator
-from collections.abc import Set as AbstractSet
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from math import isnan
 from pathlib import Path
@@ -14,7 +13,8 @@ from typing import Final, Literal, NamedTuple, Protocol, TypeAlias, runtime_chec
 from urllib.parse import urlsplit
 
 from asyncdl.errors import OptionsError
-from asyncdl.mirrors import Mirrors
+from asyncdl.wire import Chunk as Chunk  # noqa: PLC0414  # looked for here
+from asyncdl.wire import Headers as Headers  # noqa: PLC0414
 
 IfExists: TypeAlias = Literal["skip", "replace", "error"]
 HeaderPairs: TypeAlias = tuple[tuple[str, str], ...]
@@ -100,7 +100,50 @@ class UrlProvider(Protocol):
 SyncUrlProvider: TypeAlias = Callable[[SignedUrl | None], "SignedUrl | str | Awaitable[SignedUrl | str]"]
 #: Where one place's URLs come from.
 SingleSource: TypeAlias = str | SignedUrl | UrlProvider | SyncUrlProvider
-Source: TypeAlias = SingleSource | Mirrors[SingleSource]
+
+
+@dataclass(frozen=True, slots=True, init=False, repr=False)
+class Mirrors:
+    """One object that several places have. They are used together, each with its own expiry and renewal.
+
+        await asyncdl.download(asyncdl.Mirrors(["https://a.example/model", "https://b.example/model"]), "model.bin")
+
+    Nothing is taken from a place unless it is proven to have the object that the first answer was of: by a checksum
+    that the caller gives, by checksums that both servers promise of the whole object, or by equal strong entity tags.
+    A place that is not proven, or that fails where a single source would have failed, is given up with a warning in the
+    log, and the others go on from the last byte; the error of the last one ends the download. Requests go to those that
+    are quickest.
+
+    The headers of a `SignedUrl` go to its own origin. Those of the request go to the origin of the first place's first
+    URL alone.
+
+    Args:
+        sources: the places, the most trusted first: it is asked first. One that is given twice counts once.
+
+    Raises:
+        OptionsError: there is none.
+    """
+
+    sources: tuple[SingleSource, ...]
+
+    def __init__(self, sources: Iterable[Source]) -> None:
+        if isinstance(sources, str | bytes) or not isinstance(sources, Iterable):
+            raise OptionsError("mirrors are given as a list of sources")
+        different: list[SingleSource] = []
+        for source in sources:
+            for each in source.sources if isinstance(source, Mirrors) else (source,):
+                if each not in different:
+                    different.append(each)
+        if not different:
+            raise OptionsError("a list of mirrors needs at least one source")
+        object.__setattr__(self, "sources", tuple(different))
+
+    def __repr__(self) -> str:
+        return f"Mirrors(<{len(self.sources)} sources>)"
+
+
+#: What a file is downloaded from.
+Source: TypeAlias = SingleSource | Mirrors
 
 
 #: Bytes of the digest of each algorithm that asyncdl verifies, the strongest algorithm first.
@@ -207,32 +250,6 @@ class Request:
     if_exists: IfExists = "skip"
 
 
-class Headers:
-    """Response headers: names in any case, several values a name, in the order received."""
-
-    __slots__ = ("_values",)
-
-    def __init__(self, pairs: Iterable[tuple[str, str]] = ()) -> None:
-        self._values: dict[str, list[str]] = {}
-        for name, value in pairs:
-            self._values.setdefault(name.lower(), []).append(value)
-
-    def get(self, name: str) -> str | None:
-        """The first value of `name`, or None."""
-        return next(iter(self._values.get(name.lower(), ())), None)
-
-    def all(self, name: str) -> list[str]:
-        """Every value of `name`."""
-        return list(self._values.get(name.lower(), ()))
-
-    def has_any(self, names: AbstractSet[str]) -> bool:
-        """Whether there is a value of one of these names, which are in lower case."""
-        return not self._values.keys().isdisjoint(names)
-
-    def __iter__(self) -> Iterator[tuple[str, str]]:
-        return ((name, value) for name, values in self._values.items() for value in values)
-
-
 @dataclass(frozen=True, slots=True)
 class RemoteObject:
     """What the server said the object is.
@@ -249,28 +266,6 @@ class RemoteObject:
     etag: str | None = None
     last_modified: str | None = None
     weak_etag: str | None = None
-
-
-@dataclass(slots=True)
-class Chunk:
-    """Bytes of the object at `offset`, on their way to the writer.
-
-    `release()` gives the buffer back to whoever lent it; for plain bytes there is nothing to do.
-    """
-
-    offset: int
-    data: bytes | memoryview
-    on_release: Callable[[], None] | None = None
-
-    @property
-    def stop(self) -> int:
-        return self.offset + len(self.data)
-
-    def release(self) -> None:
-        give_back, self.on_release = self.on_release, None
-        self.data = b""
-        if give_back is not None:
-            give_back()
 
 
 class Phase(enum.Enum):

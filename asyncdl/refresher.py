@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from asyncdl.edge.clock import Clock
 from asyncdl.edge.provider import ask
 from asyncdl.errors import ForbiddenError, OptionsError, RefreshError, TransferError, UrlExpiredError
-from asyncdl.mirrors import Mirrors
-from asyncdl.model import SignedUrl, SingleSource, Source
+from asyncdl.model import Mirrors, SignedUrl, SingleSource, Source
 from asyncdl.options import Options, Timeouts
 from asyncdl.rules.expiry import expires_at, parse_http_date
 from asyncdl.rules.rejection import Refusal, RefusalKind

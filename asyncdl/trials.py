@@ -15,8 +15,7 @@ from typing import Final
 from asyncdl.edge.clock import Clock
 from asyncdl.engine import FileDownload
 from asyncdl.errors import AsyncdlError, IntegrityError, RefreshError, TransferError
-from asyncdl.mirrors import Mirrors
-from asyncdl.model import Request, Result, SingleSource
+from asyncdl.model import Mirrors, Request, Result, SingleSource
 from asyncdl.progress import Reporter
 
 _logger = logging.getLogger("asyncdl")

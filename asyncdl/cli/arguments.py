@@ -82,6 +82,7 @@ def parse(argv: Sequence[str], environ: Mapping[str, str]) -> settings.Settings:
     chosen = settings.defaults(environ) | {name: value for name, value in vars(given).items() if value is not None}
     chosen["headers"] = tuple(given.headers or ())
     chosen["refresh_headers"] = tuple(given.refresh_headers or ())
+    chosen["mirrors"] = tuple(map(check_url, given.mirrors or ()))
     chosen["urls"] = tuple(map(_url, given.urls))
     chosen["batch"] = BatchSettings(**{field.name: chosen.pop(field.name) for field in fields(BatchSettings)})
     asked = settings.Settings(**chosen)
@@ -120,7 +121,9 @@ def _refuse_contradictions(asked: settings.Settings) -> None:
     several = len(asked.urls) > 1 or batch.input is not None
     given = "several URLs are given" if batch.input is None else "a list is given"
     renewed = asked.refresh_command is not None or asked.refresh_url is not None
-    if wrong := batch.contradiction():
+    misplaced = asked.mirrors and (several or asked.has_source)
+    mirrored = f"--mirror is for one file at an http URL, but {given if several else 'a source is given'}"
+    if wrong := batch.contradiction() or (mirrored if misplaced else None):
         msg = wrong
     elif not asked.urls and not renewed and batch.input is None:
         msg = "no URL given"
@@ -170,6 +173,14 @@ def _parser() -> Parser:
         type=argument(values.header),
         metavar="'NAME: VALUE'",
         help="a further request header, repeatable; it never reaches another server than the URL's",
+    )
+    parser.add_argument(
+        "--mirror",
+        dest="mirrors",
+        action="append",
+        metavar="URL",
+        help="another place that has the same file, repeatable; used with the URL if it is proven to be the same, best "
+        "by --checksum",
     )
     parser.add_argument(
         "--refresh-header",

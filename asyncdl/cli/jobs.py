@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from asyncdl.cli import refresh
 from asyncdl.cli.values import ChecksumList
 from asyncdl.errors import DeadlineError, OptionsError
-from asyncdl.model import SignedUrl
+from asyncdl.model import Mirrors, SignedUrl
 from asyncdl.rules import checksum_lists
 from asyncdl.rules.names import file_name
 from asyncdl.rules.taken import refuse_clashes
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from asyncdl.cli.settings import Settings
-    from asyncdl.model import Checksum, UrlProvider
+    from asyncdl.model import Checksum, Source, UrlProvider
 
 #: Bytes of a list of checksums; of a hundred thousand files it has about ten million.
 _LONGEST_LIST: Final = 64 << 20
@@ -40,7 +40,7 @@ class Job:
         spent: seconds of --max-time that finding the name has cost.
     """
 
-    source: str | UrlProvider
+    source: Source
     path: Path
     url: str | None
     checksum: Checksum | None = None
@@ -74,7 +74,10 @@ async def plan(asked: Settings) -> list[Job]:
     """
     # Before anything is started: a list that is not there is no reason to run a command.
     checksum_of = await checksums(asked.checksum)
-    return [replace(job, checksum=checksum_of(job.name)) for job in await _files(asked)]
+    found = [replace(job, checksum=checksum_of(job.name)) for job in await _files(asked)]
+    if not asked.mirrors:
+        return found
+    return [replace(job, source=Mirrors((job.source, *asked.mirrors))) for job in found]
 
 
 async def _files(asked: Settings) -> list[Job]:

@@ -209,6 +209,7 @@ class Settings:
     """What the user asked for, command line and environment together. `repr` holds no URL, header or command."""
 
     urls: tuple[str, ...]
+    mirrors: tuple[str, ...]
     headers: tuple[tuple[str, str], ...]
     output: str | None
     dir: str

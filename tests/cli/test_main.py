@@ -12,7 +12,7 @@ import pytest
 from asyncdl.cli import jobs
 from asyncdl.cli.main import main
 from asyncdl.errors import ConnectError, DestinationExistsError, OptionsError
-from asyncdl.model import Outcome, Phase, Progress, Result, SignedUrl
+from asyncdl.model import Mirrors, Outcome, Phase, Progress, Result, SignedUrl
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,6 +53,16 @@ def test_one_file(capsys: pytest.CaptureFixture[str]) -> None:
     )
     assert "" == said.out
     assert said.err.endswith("dir/a.bin: 3 B in 1.0 s, 0 B/s, 1 request, 0 retries, 0 refreshes\n")
+
+
+def test_mirrors() -> None:
+    """Other places of the file are given along with its URL, which names it."""
+    engine = _Engine()
+    code = main([_URL, "--mirror", "https://b/x", "--mirror", "https://c/y"], download=engine, environ={})
+    source, dest, _ = engine.asked[0]
+
+    assert (0, Path("a.bin")) == (code, dest)
+    assert Mirrors([_URL, "https://b/x", "https://c/y"]) == source
 
 
 @pytest.mark.parametrize(

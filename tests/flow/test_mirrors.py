@@ -38,7 +38,7 @@ def offer(origins: list[Origin], *, tagged_alike: bool = True, size: int = SIZE)
     return origins[0].content(PATH)
 
 
-def source(origins: list[Origin]) -> asyncdl.Mirrors[str]:
+def source(origins: list[Origin]) -> asyncdl.Mirrors:
     return asyncdl.Mirrors([origin.url(PATH) for origin in origins])
 
 
@@ -283,6 +283,23 @@ class TestLies:
 
         assert holds(tmp_path / "file", content)
 
+    async def test_headers_do_not_move_on(self, mirrors: list[Origin], tmp_path: Path) -> None:
+        """Whoever is tried alone instead of the first place gets nothing that was meant for that one."""
+        content = offer(mirrors[:2])
+        mirrors[0].add(PATH, SIZE, seed=OTHER)
+
+        await fetch(
+            source(mirrors[:2]),
+            tmp_path / "file",
+            size=SIZE,
+            checksum=sha256(content),
+            headers={"Authorization": "Bearer first"},
+        )
+
+        assert holds(tmp_path / "file", content)
+        assert {"Bearer first"} == set(mirrors[0].ledger.headers_seen("Authorization"))
+        assert [] == mirrors[1].ledger.headers_seen("Authorization")
+
     async def test_all_wrong(self, mirrors: list[Origin], tmp_path: Path) -> None:
         """Then there is an error, and nothing at the destination."""
         content = offer(mirrors)
@@ -430,11 +447,12 @@ class TestGivenUp:
         assert holds(tmp_path / "file", content)
         assert SIZE == result.fetched
 
-    async def test_silence_is_not_waited_for(self, mirrors: list[Origin], tmp_path: Path) -> None:
+    @pytest.mark.parametrize("bad", [0, 1])
+    async def test_silence_is_not_waited_for(self, mirrors: list[Origin], tmp_path: Path, bad: int) -> None:
         """One that answers nothing holds up nobody, however long the timeouts are."""
         content = offer(mirrors[:2])
 
-        async with mirrors[1].silence(), asyncio.timeout(12):
+        async with mirrors[bad].silence(), asyncio.timeout(12):
             await fetch(source(mirrors[:2]), tmp_path / "file", timeouts=asyncdl.Timeouts())
 
         assert holds(tmp_path / "file", content)

@@ -30,7 +30,7 @@ class Midway:
 
     async def __call__(
         self,
-        url: str,
+        url: asyncdl.model.Source,
         dest: Path,
         happens: Callable[[], object],
         *,

@@ -14,8 +14,8 @@ from pathlib import PurePosixPath
 RANKS = {
     "_version": 0,
     "patterns": 0,
-    "errors": 0,
-    "mirrors": 1,
+    "errors": 1,
+    "wire": 1,
     "options": 2,
     "model": 2,
     "rules": 3,

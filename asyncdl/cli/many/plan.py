@@ -15,7 +15,7 @@ from asyncdl.cli.many.failed import lines_of
 from asyncdl.cli.many.feed import feed
 from asyncdl.cli.many.items import Item, Refused
 from asyncdl.errors import OptionsError
-from asyncdl.model import Checksum, HeaderPairs, Request, SignedUrl
+from asyncdl.model import Checksum, HeaderPairs, Mirrors, Request, SignedUrl, Source
 from asyncdl.rules.lists import formats
 from asyncdl.rules.lists.row import BadRow, Row, scheme_of
 from asyncdl.rules.names import file_name, relative_path
@@ -109,8 +109,6 @@ class Plan:
             return
         for name in row.notes:
             self._note_once(name)
-        if len(row.urls) > 1:
-            self._note_once("any but the first of several URLs of one file")
         try:
             if scheme_of(row.urls[0]) in _HTTP:
                 yield self._item(row, await self._destinations.claim(self._name(row, row.out or _ending(row))))
@@ -214,6 +212,6 @@ def _ending(row: Row) -> str:
     return file_name(row.urls[0], hint="name the file in the list" if row.line else "name the file with -o")
 
 
-def source_of(urls: tuple[str, ...]) -> str:
+def source_of(urls: tuple[str, ...]) -> Source:
     """What the engine is given for URLs of one object."""
-    return urls[0]
+    return urls[0] if len(urls) == 1 else Mirrors(urls)
