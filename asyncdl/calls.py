@@ -14,7 +14,6 @@ from asyncdl.edge.clock import Clock
 from asyncdl.edge.files import AnyPath
 from asyncdl.edge.http import AiohttpTransport, Session
 from asyncdl.edge.waits import within
-from asyncdl.engine import FileDownload
 from asyncdl.job import Commons
 from asyncdl.model import Checksum, IfExists, Result, Source
 from asyncdl.options import Options, Retry, Timeouts
@@ -74,16 +73,9 @@ async def download(
             request = make_request(source, dest, size, checksum, headers, if_exists)
             async with aclosing(AiohttpTransport(options, timeouts, session)) as transport:
                 commons = Commons.of_one(transport, options, clock, retry)
-                make = partial(
-                    FileDownload,
-                    options=options,
-                    timeouts=timeouts,
-                    retry=retry,
-                    commons=commons,
-                    clock=clock,
-                    deadline=deadline,
-                )
-                return await download_of(request, make, clock).run(reporter)
+                return await download_of(
+                    request, options, timeouts, retry, commons, clock=clock, deadline=deadline
+                ).run(reporter)
 
 
 def run_download(source: Source, dest: AnyPath, **arguments: Any) -> Result:  # noqa: ANN401

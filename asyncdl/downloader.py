@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
-from functools import partial
 from math import inf
 from types import TracebackType
 from typing import Self, TypeAlias
@@ -15,7 +14,7 @@ from asyncdl.checks import check_callback, check_types, checked
 from asyncdl.edge.clock import Clock
 from asyncdl.edge.http import AiohttpTransport, Session
 from asyncdl.edge.waits import within
-from asyncdl.engine import FileDownload, HeldOverError
+from asyncdl.engine import HeldOverError
 from asyncdl.errors import OptionsError
 from asyncdl.hosts import Hosts
 from asyncdl.job import Commons
@@ -160,17 +159,16 @@ class Downloader:
         try:
             with reporter.to_the_end():
                 async with self._time_for_one(began, deadline) as until:
-                    make = partial(
-                        FileDownload,
-                        options=self._options,
-                        timeouts=self._timeouts,
-                        retry=self._retry,
-                        commons=self._commons,
+                    download = download_of(
+                        checked(request),
+                        self._options,
+                        self._timeouts,
+                        self._retry,
+                        self._commons,
                         clock=clock,
                         deadline=until,
                         admit=admitted,
                     )
-                    download = download_of(checked(request), make, clock)
                     return await download.run(reporter)
         except HeldOverError:
             raise

@@ -15,7 +15,9 @@ from typing import Final
 from asyncdl.edge.clock import Clock
 from asyncdl.engine import FileDownload
 from asyncdl.errors import AsyncdlError, IntegrityError, RefreshError, TransferError
+from asyncdl.job import Commons
 from asyncdl.model import Mirrors, Request, Result, SingleSource
+from asyncdl.options import Options, Retry, Timeouts
 from asyncdl.progress import Reporter
 
 _logger = logging.getLogger("asyncdl")
@@ -74,8 +76,22 @@ class Trials:
         return replace(result, request=self._request, elapsed=self._clock.monotonic() - self._began, **sums)
 
 
-def download_of(request: Request, make: Callable[[Request], FileDownload], clock: Clock) -> FileDownload | Trials:
-    """What brings the file of a request."""
+def download_of(
+    request: Request,
+    options: Options,
+    timeouts: Timeouts,
+    retry: Retry,
+    commons: Commons,
+    *,
+    clock: Clock,
+    deadline: float | None = None,
+    admit: Callable[[], bool] = lambda: True,
+) -> FileDownload | Trials:
+    """What brings the file of a request; the arguments are those of `FileDownload`."""
+
+    def make(request: Request) -> FileDownload:
+        return FileDownload(request, options, timeouts, retry, commons, clock=clock, deadline=deadline, admit=admit)
+
     return Trials(request, make, clock) if isinstance(request.source, Mirrors) else make(request)
 
 

@@ -53,7 +53,7 @@ def ours(modules: set[str]) -> set[str]:
         ("import asyncdl; asyncdl.__version__", set()),
         ("import asyncdl; asyncdl.DeadlineError", {"errors"}),
         ("import asyncdl; asyncdl.Options", {"errors", "options", "patterns"}),
-        ("import asyncdl; asyncdl.SignedUrl", {"errors", "model"}),
+        ("import asyncdl; asyncdl.SignedUrl", {"errors", "model", "wire"}),
     ],
 )
 def test_the_package_loads_what_is_used(code: str, expected: set[str]) -> None:

@@ -87,7 +87,7 @@ async def carry_out(seed: int, directory: Path) -> str:
             furnish(origin, dice, size)
         pinned = Content(1, size).sha256() if dice.random() < 0.4 else None
         sizes = {size, size - 1}
-        dest = directory / "file"
+        dest, outcome = directory / "file", ""
         for _ in range(dice.choice([1, 2])):  # a second time goes on with what the first left
             try:
                 async with asyncio.timeout(20):

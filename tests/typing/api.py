@@ -101,3 +101,11 @@ async def wrong_on_purpose() -> None:
     asyncdl.Options(4)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     asyncdl.Options(connections="4")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await asyncdl.download("u", "f", if_exists="maybe")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+async def several_places(dest: Path) -> None:
+    """Every kind of source beside each other, and lists in lists."""
+    places = asyncdl.Mirrors(["https://example.org/file", asyncdl.SignedUrl("https://example.net/file"), provider])
+    more = asyncdl.Mirrors([places, plain_provider, ProviderObject()])
+    await asyncdl.download(more, dest)
+    asyncdl.Request(more, dest)
