@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import gc
+import atexit
 import os
 import signal
 import sys
-import threading
 from typing import NoReturn
 
 
@@ -32,19 +31,18 @@ def entry() -> NoReturn:
 def _leave(code: int) -> NoReturn:
     """End the process, also where a thread is inside a call that the system holds, such as fsync on a slow disk.
 
-    The interpreter would wait for that thread, without a bound; the download has given up on it already.
+    The interpreter would wait for that thread, without a bound; the download has given up on it already. And whatever
+    thread is still there would find an interpreter that is half taken down.
     """
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         # All is done: Ctrl-C from here on must not make the interpreter print where it was.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     from asyncdl.cli.streams import flush_standard  # noqa: PLC0415  # see `entry`
 
+    atexit._run_exitfuncs()  # noqa: SLF001  # what others have asked for; there is no public name
     flush_standard()
     # The interpreter would look through all that is left, several times, for what the system takes back at once.
-    gc.freeze()
-    if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
-        os._exit(code)
-    sys.exit(code)
+    os._exit(code)
 
 
 if __name__ == "__main__":
