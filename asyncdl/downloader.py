@@ -13,9 +13,9 @@ from asyncdl.batch import Batch, Rows, failed
 from asyncdl.checks import check_callback, check_types, checked
 from asyncdl.edge.clock import Clock
 from asyncdl.edge.http import AiohttpTransport, Session
-from asyncdl.edge.waits import within
+from asyncdl.edge.waits import is_cancelled, within
 from asyncdl.engine import FileDownload, HeldOverError
-from asyncdl.errors import OptionsError
+from asyncdl.errors import OptionsError, TransferError
 from asyncdl.hosts import Hosts
 from asyncdl.job import Commons
 from asyncdl.model import Progress, Request, Result
@@ -79,6 +79,7 @@ class Downloader:
         self._transport: AiohttpTransport | None = None
         self._commons: Commons
         self._batches: list[Batch] = []
+        self._left = False
 
     @property
     def memory_bound(self) -> int:
@@ -110,6 +111,7 @@ class Downloader:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         assert self._transport is not None  # noqa: S101  # it was entered
+        self._left = True
         try:
             await asyncio.gather(*(batch.aclose() for batch in self._batches))
         finally:
@@ -128,16 +130,16 @@ class Downloader:
                 resumed; if rows are left, the iteration ends in a DeadlineError too.
 
         Raises:
-            OptionsError: an argument cannot be used, or the `Downloader` was not entered.
+            OptionsError: an argument cannot be used, or the `Downloader` is not entered.
         """
-        if self._transport is None:
+        if self._transport is None or self._left:
             raise OptionsError("a Downloader is used inside `async with`")
         if total is not None and not (isinstance(total, int | float) and 0 < total < inf):
             raise OptionsError("total must be a number of seconds greater than 0, or None")
         if not isinstance(requests, Iterable | AsyncIterable):
             raise OptionsError(f"requests must be an iterable of asyncdl.Request, not {type(requests).__name__}")
         batch = Batch(requests, self._bring, files=self._files, large=self._options.chunk_size.__lt__, total=total)
-        self._batches.append(batch)
+        self._batches = [*(each for each in self._batches if not each.ended), batch]
         return batch
 
     async def _bring(self, request: Request, admit: Callable[[], bool], deadline: float | None) -> Result:
@@ -171,6 +173,12 @@ class Downloader:
                     return await download.run(reporter)
         except HeldOverError:
             raise
+        except asyncio.CancelledError:
+            if is_cancelled():
+                raise
+            # Nobody cancelled this task: let through, there would be no result.
+            error = TransferError("the download was cancelled by something it waited for")
+            return download.failed(error) if download else failed(request, error, clock.monotonic() - began)
         except Exception as error:  # noqa: BLE001  # whatever it is, it is this file's, and the others go on
             return download.failed(error) if download else failed(request, error, clock.monotonic() - began)
 

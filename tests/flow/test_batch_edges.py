@@ -1,0 +1,149 @@
+"""Batches at their edges: rows that break, rows that must not wait, whoever leaves in a hurry, what is kept after."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+import asyncdl
+from asyncdl.model import Phase
+from asyncdl.testing import Origin
+from tests.flow.test_batch import LARGE, downloader, every, into, rows, stock
+
+pytestmark = pytest.mark.usefixtures("no_leaks")
+
+
+async def test_rows_that_are_cancelled(tmp_path: Path) -> None:
+    """Rows that wait for something cancelled are no rows that end: the batch says so, after what was begun."""
+    async with Origin() as origin, downloader() as many:
+        stock(origin, 5)
+
+        async def listing() -> AsyncIterator[asyncdl.Request]:
+            for row in rows(origin, tmp_path, 3):
+                yield row
+            page = asyncio.get_running_loop().create_future()
+            page.cancel()
+            await page
+
+        results: list[asyncdl.Result] = []
+        with pytest.raises(asyncdl.SourceError, match="rows of the batch were cancelled"):
+            await into(results, many.run(listing()))
+    assert 3 == len(results)
+
+
+async def test_rows_that_break_before_the_deadline(tmp_path: Path) -> None:
+    """When rows are broken and time is over too, the deadline's error has the other one as its cause."""
+    async with Origin(rate=20_000.0) as origin, downloader(files=4) as many:
+        stock(origin, 4, LARGE, "large")
+
+        def broken() -> Iterator[asyncdl.Request]:
+            yield from rows(origin, tmp_path, 4, "large")  # of which the fourth has to wait
+            raise LookupError("no more of these")
+
+        with pytest.raises(asyncdl.DeadlineError, match="the batch is not complete") as caught:
+            await into([], many.run(broken(), total=0.5))
+    assert "LookupError('no more of these')" == repr(caught.value.__cause__)
+
+
+async def test_no_row_waits_for_its_turn(tmp_path: Path) -> None:
+    """A row, in which there may be a URL that does not live for long, is taken when its file can be begun."""
+    ended, ahead = 0, []
+
+    def note(_: asyncdl.Request, progress: asyncdl.Progress) -> None:
+        nonlocal ended
+        ended += progress.phase is Phase.FINISHED
+
+    async with Origin() as origin, downloader(files=2, on_progress=note) as many:
+        stock(origin, 8)
+
+        def listing() -> Iterator[asyncdl.Request]:
+            for number, row in enumerate(rows(origin, tmp_path, 8)):
+                ahead.append(number - ended)
+                yield row
+
+        await every(many.run(listing()))
+    assert 8 == ended == len(ahead)
+    assert max(ahead) <= 1
+
+
+async def test_cancelled_twice(tmp_path: Path) -> None:
+    """Whoever is cancelled again while leaving still waits for the files, and leaves no task."""
+    async with Origin(rate=10_000.0) as origin:
+        stock(origin, 4, LARGE, "large")
+
+        async def work() -> None:
+            async with downloader() as many:
+                await every(many.run(rows(origin, tmp_path, 4, "large")))
+
+        before = asyncio.all_tasks()
+        task = asyncio.create_task(work())
+        await origin.ledger.until(lambda: len(origin.ledger.requests) >= 4)
+        for _ in range(3):
+            task.cancel()
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        await asyncio.wait({task})
+        left = [each for each in asyncio.all_tasks() - before if "Batch" in repr(each) or "Guard" in repr(each)]
+
+    assert task.cancelled()
+    assert [] == left
+
+
+async def test_cancelled_twice_while_rows_hold_on(tmp_path: Path) -> None:
+    """Rows that take for ever to end are ended by the second cancellation."""
+    async with Origin() as origin:
+        stock(origin, 1)
+        holding = asyncio.Event()
+
+        async def listing() -> AsyncIterator[asyncdl.Request]:
+            yield rows(origin, tmp_path, 1)[0]
+            try:
+                await asyncio.Event().wait()
+            finally:
+                holding.set()
+                await asyncio.Event().wait()
+
+        async def work() -> None:
+            async with downloader() as many:
+                await every(many.run(listing()))
+
+        task = asyncio.create_task(work())
+        await origin.ledger.until(lambda: len(origin.ledger.requests) >= 1)
+        task.cancel()
+        await asyncio.wait_for(holding.wait(), 5)
+        task.cancel()
+        await asyncio.wait({task}, timeout=5)
+        assert task.cancelled()
+
+
+async def test_batches_that_ended_are_forgotten(tmp_path: Path) -> None:
+    """A Downloader that lives for long does not keep the batches it once ran."""
+    async with Origin() as origin, downloader() as many:
+        stock(origin, 1)
+        for number in range(5):
+            await every(many.run([asyncdl.Request(origin.url("/small-0"), tmp_path / str(number))]))
+
+        assert len(many._batches) <= 1
+
+
+async def test_no_batch_after_the_end() -> None:
+    """Whoever has left a Downloader is told so, and not by each file."""
+    async with downloader() as many:
+        pass
+    with pytest.raises(asyncdl.OptionsError, match="async with"):
+        many.run([])
+
+
+async def test_a_callback_that_is_cancelled_costs_no_result(tmp_path: Path) -> None:
+    """What a stranger's callback raises as cancelled, though nobody cancelled, is a result that failed."""
+
+    def note(_: asyncdl.Request, __: asyncdl.Progress) -> None:
+        raise asyncio.CancelledError
+
+    async with Origin() as origin, downloader(on_progress=note) as many:
+        stock(origin, 3)
+        results = await every(many.run(rows(origin, tmp_path, 3)))
+    assert [asyncdl.Outcome.FAILED] * 3 == [result.outcome for result in results]
