@@ -14,7 +14,7 @@ from asyncdl.fetcher import Fetcher
 from asyncdl.guard import Guard
 from asyncdl.job import Commons, Job
 from asyncdl.large import LargeObject
-from asyncdl.model import Checksum, Outcome, Part, RemoteObject, Request, Result
+from asyncdl.model import Checksum, Chunk, Outcome, Part, RemoteObject, Request, Result
 from asyncdl.options import MAX_PARTS, Options, Retry, Timeouts
 from asyncdl.progress import Reporter
 from asyncdl.refresher import UrlRefresher
@@ -116,9 +116,22 @@ class FileDownload:
                 await self._large.give_up(error)
             raise
         finally:
-            if self._job.share:
-                self._job.share.close()
+            self._let_go()
         return self._result(Outcome.DOWNLOADED, size)
+
+    def _let_go(self) -> None:
+        """Keep no bytes: the traceback of an error holds on to all of this for as long as anybody keeps the error."""
+        job = self._job
+        left: list[Chunk | None] = [] if self._small is None else [*self._small.chunks]
+        while not job.queue.empty():
+            left.append(job.queue.get_nowait())
+        for chunk in left:
+            if chunk is not None:
+                chunk.release()
+        if self._small:
+            self._small.chunks = []  # a thread that is late may still look at the other list
+        if job.share:
+            job.share.close()
 
     def failed(self, error: Exception) -> Result:
         """What there is to say of a run that raised `error`."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 import asyncdl
-from asyncdl.model import Phase
-from asyncdl.testing import Origin
+from asyncdl.edge.http_pooled import BufferPool
+from asyncdl.model import Chunk, Phase
+from asyncdl.testing import Fault, Origin
 from tests.flow.test_batch import LARGE, downloader, every, into, rows, stock
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
@@ -147,3 +149,30 @@ async def test_a_callback_that_is_cancelled_costs_no_result(tmp_path: Path) -> N
         stock(origin, 3)
         results = await every(many.run(rows(origin, tmp_path, 3)))
     assert [asyncdl.Outcome.FAILED] * 3 == [result.outcome for result in results]
+
+
+@pytest.mark.parametrize("fault", ["checksum", "connection"])
+async def test_errors_keep_no_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
+    """Whoever keeps the results of files that failed does not keep what had come of those files."""
+    pools: list[BufferPool] = []
+    made = BufferPool.__init__
+
+    def note(pool: BufferPool, chunk_size: int, connections: int) -> None:
+        made(pool, chunk_size, connections)
+        pools.append(pool)
+
+    monkeypatch.setattr(BufferPool, "__init__", note)
+    wrong = asyncdl.Checksum.parse("sha256:" + "0" * 64) if fault == "checksum" else None
+    retry = asyncdl.Retry(attempts=1, budget=0)
+    options = asyncdl.Options(use_environment=False)
+    async with Origin() as origin, downloader(files=1, retry=retry, options=options) as many:
+        stock(origin, 12, 300_000)
+        if fault == "connection":
+            origin.script(Fault(when=lambda _: True, drop_after=200_000))
+        results = await every(many.run(rows(origin, tmp_path, 12, checksum=wrong)))
+    gc.collect()
+
+    assert [asyncdl.Outcome.FAILED] * 12 == [result.outcome for result in results]
+    assert [] == [each for each in gc.get_objects() if isinstance(each, Chunk) and each.data]
+    # One for the file that is at work, and one that is still on its way back.
+    assert [True] == [1 <= len(pool._free) <= 2 for pool in pools]
