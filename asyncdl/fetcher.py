@@ -102,8 +102,9 @@ class Fetcher:
                 fault = error
             if claim.furthest > furthest:
                 self._job.budget.refund()
+                self._job.own_budget.refund()
                 self._job.gate.succeeded()
-            # Turned away while others are served, it only has to wait for longer: the budget bounds that.
+            # Turned away while others are served, it only has to wait for longer: its own budget bounds that.
             crowded_out = self._crowded_out and self._job.gate.served > served
             served = self._job.gate.served
             if fault is None or claim.furthest > furthest or crowded_out:
@@ -130,7 +131,7 @@ class Fetcher:
         if isinstance(fault, _RangesIgnoredError) and exhausted:
             job.go_sequential(claim)
             return
-        if not fault.retryable or exhausted or not job.budget.take():
+        if not fault.retryable or exhausted or not (job.own_budget.take() and job.budget.take()):
             raise fault
         retry_after = getattr(fault, "retry_after", None)
         wait = delay(job.retry, attempts - 1, job.clock.jitter(), retry_after)

@@ -89,6 +89,8 @@ class Job:
         scheduler: who fetches what.
         sequential: one stream serves the whole object; no other fetcher runs.
         fetchers: what they run in.
+        own_budget: of retries: others that are served give back what the host's budget has, and would feed for ever
+            what gets nowhere itself.
     """
 
     options: Options
@@ -110,12 +112,14 @@ class Job:
     sequential: bool = False
     fetchers: list[Stoppable] = field(default_factory=list)
     counters: Counters = field(default_factory=Counters)
+    own_budget: RetryBudget = field(init=False)
 
     def __post_init__(self) -> None:
         self.queue = asyncio.Queue(self.options.queue_depth - self.write_batch)
         self.share = Share(self.queue, self.commons.room) if self.commons.room else None
         self.intake = self.share or self.queue
         self.scheduler = Scheduler(lambda: self.gate)
+        self.own_budget = RetryBudget(self.retry.budget)
 
     @property
     def transport(self) -> Transport:

@@ -13,7 +13,7 @@ import asyncdl
 from asyncdl.edge.http_pooled import BufferPool
 from asyncdl.model import Chunk, Phase
 from asyncdl.testing import Fault, Origin
-from tests.flow.test_batch import LARGE, downloader, every, into, rows, stock
+from tests.flow.test_batch import BOUND, LARGE, downloader, every, into, rows, stock
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
@@ -176,3 +176,26 @@ async def test_errors_keep_no_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert [] == [each for each in gc.get_objects() if isinstance(each, Chunk) and each.data]
     # One for the file that is at work, and one that is still on its way back.
     assert [True] == [1 <= len(pool._free) <= 2 for pool in pools]
+
+
+async def test_others_do_not_feed_one_that_gets_nowhere(tmp_path: Path) -> None:
+    """A file that is always told to come back ends after the budget, however many others are served meanwhile."""
+    retry = asyncdl.Retry(attempts=5, base=0.04, cap=0.2, budget=20)
+    async with Origin() as origin, downloader(retry=retry) as many:
+        stock(origin, 1)
+        stock(origin, 1, name="never")
+        origin.script(Fault(when=lambda record: record.path == "/never-0", status=503))
+
+        def listing() -> Iterator[asyncdl.Request]:
+            yield from rows(origin, tmp_path, 1, "never")
+            for number in range(1000):
+                yield asyncdl.Request(origin.url("/small-0"), tmp_path / str(number))
+
+        batch = many.run(listing())
+        async with asyncio.timeout(BOUND):
+            async for result in batch:
+                if result.error:
+                    break
+        assert result.path == tmp_path / "never-0"
+        assert result.requests <= 1 + 20
+        await batch.aclose()
