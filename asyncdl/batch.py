@@ -49,16 +49,25 @@ class Batch:
 
     Args:
         files: at work at once.
+        connections: that they share.
         large: asked whether an object of so many bytes is large for certain.
         total: seconds for the batch.
     """
 
     def __init__(
-        self, rows: Rows, bring: Bring, *, files: int, large: Callable[[int], bool], total: float | None
+        self,
+        rows: Rows,
+        bring: Bring,
+        *,
+        files: int,
+        connections: int,
+        large: Callable[[int], bool],
+        total: float | None,
     ) -> None:
         self._rows, self._bring, self._files, self._total = rows, bring, files, total
         self._is_large = large
-        self._most_large = max(1, files - files // _SMALL_SHARE)
+        # Each of them has a connection of its own at first, and one is to be left.
+        self._most_large = max(1, min(files - files // _SMALL_SHARE, connections - 1))
         self._next: Request | None = None
         self._held_over: deque[Request] = deque()
         self._active = self._active_large = 0

@@ -101,7 +101,7 @@ class Downloader:
         most = min(self._connections, transport.connection_limit or self._connections)
         self._commons = Commons(
             transport=transport,
-            hosts=Hosts(most, clock, self._retry),
+            hosts=Hosts(most, clock, self._retry, kept=most // _KEPT),
             slots=Slots(most, kept=most // _KEPT),
             room=Room(options.queue_depth),
         )
@@ -138,7 +138,14 @@ class Downloader:
             raise OptionsError("total must be a number of seconds greater than 0, or None")
         if not isinstance(requests, Iterable | AsyncIterable):
             raise OptionsError(f"requests must be an iterable of asyncdl.Request, not {type(requests).__name__}")
-        batch = Batch(requests, self._bring, files=self._files, large=self._options.chunk_size.__lt__, total=total)
+        batch = Batch(
+            requests,
+            self._bring,
+            files=self._files,
+            connections=self._commons.slots.most,
+            large=self._options.chunk_size.__lt__,
+            total=total,
+        )
         self._batches = [*(each for each in self._batches if not each.ended), batch]
         return batch
 

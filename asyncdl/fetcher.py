@@ -43,7 +43,7 @@ from asyncdl.rules.ranges import (
 )
 from asyncdl.rules.rejection import Refusal, RefusalKind, read_refusal
 from asyncdl.rules.retry import delay
-from asyncdl.slots import Kind
+from asyncdl.slots import Kind, Place
 
 _logger = logging.getLogger("asyncdl")
 
@@ -71,6 +71,7 @@ class Fetcher:
     def __init__(self, job: Job) -> None:
         self._job, self._receiver = job, Receiver(job)
         self._crowded_out = False
+        self._places: tuple[Place, ...] = ()
 
     async def run(self, claim: Claim | None = None) -> None:
         """Fetch `claim`, if given, and then whatever the planner hands out.
@@ -147,8 +148,9 @@ class Fetcher:
         """Ask once for the rest of a claim and take what comes."""
         job = self._job
         await job.refresher.lease()  # it says which host's turn to wait for
-        kind = Kind.FIRST if job.remote is None else Kind.PART
-        async with job.gate.turn() as turn, job.commons.slots.turn(kind):
+        kind = Kind.FIRST if job.remote is None and job.scheduler.planner is None else Kind.PART
+        async with job.gate.turn(kind) as turn, job.commons.slots.turn(kind) as place:
+            self._places = turn.place, place
             lease = await job.refresher.lease()
             try:
                 refusal, redirected = await self._exchange(claim, lease)
@@ -231,6 +233,9 @@ class Fetcher:
         if lease.url.checksum is not None:
             promises = (lease.url.checksum, *promises)
         await self._job.learn(remote, claim, promises)
+        if self._job.queued:
+            for place in self._places:
+                place.is_of(Kind.PART)
 
     async def _read_refusal(self, response: Response, lease: Lease) -> Refusal:
         job = self._job

@@ -126,6 +126,11 @@ class Job:
         return self.commons.transport
 
     @property
+    def queued(self) -> bool:
+        """Once it has begun: whether the object goes through the queue, and is not gathered in memory."""
+        return self.intake is (self.share or self.queue)
+
+    @property
     def host(self) -> Host:
         """The one that the present URL leads to."""
         return self.commons.hosts.of(self.refresher.origin)

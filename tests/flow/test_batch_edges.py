@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from asyncdl.edge.http_pooled import BufferPool
 from asyncdl.model import Chunk, Phase
 from asyncdl.testing import Fault, Origin
 from tests.flow.test_batch import BOUND, LARGE, downloader, every, into, rows, stock
+from tests.support.flow import PART, small
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
@@ -199,3 +201,26 @@ async def test_others_do_not_feed_one_that_gets_nowhere(tmp_path: Path) -> None:
         assert result.path == tmp_path / "never-0"
         assert result.requests <= 1 + 20
         await batch.aclose()
+
+
+@pytest.mark.parametrize("sized", [False, True], ids=["sizes unknown", "sizes known"])
+async def test_small_ones_find_a_connection(tmp_path: Path, sized: bool) -> None:
+    """Small files do not wait for the parts of large ones, which take a second each, over all connections there are."""
+    async with Origin(rate=float(PART)) as origin, downloader(files=8, options=small(8)) as many:
+        stock(origin, 7, 40 * PART, "large")
+        stock(origin, 8, 200)
+        full = asyncio.create_task(origin.ledger.until(lambda: len(origin.ledger.requests) >= 16))
+
+        async def listing() -> AsyncIterator[asyncdl.Request]:
+            for number, row in enumerate(rows(origin, tmp_path, 6, "large")):
+                yield replace(row, size=40 * PART + number) if sized else row
+            await full
+            for row in rows(origin, tmp_path, 8):
+                yield row
+
+        batch = many.run(listing())
+        async with asyncio.timeout(BOUND):
+            results = [await anext(batch) for _ in range(8)]
+        await batch.aclose()
+    assert {"small"} == {result.path.name.split("-")[0] for result in results}
+    assert max(result.elapsed for result in results) < 0.5
