@@ -7,31 +7,36 @@ import contextlib
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, TypeAlias
 
 from asyncdl.edge.waits import first_cause, is_cancelled
 from asyncdl.engine import HeldOverError
 from asyncdl.errors import DeadlineError, OptionsError, SourceError
+from asyncdl.job import Aside
 from asyncdl.model import Outcome, Request, Result
 from asyncdl.summary import Summary
 
 #: Rows, as a caller has them.
 Rows: TypeAlias = Iterable[Request] | AsyncIterable[Request]
 #: Brings one file, if it is admitted; the last argument is the deadline of the batch, in seconds of the loop's clock.
-Bring: TypeAlias = Callable[[Request, Callable[[], bool], float | None], Awaitable[Result]]
+Bring: TypeAlias = Callable[[Request, Callable[[], bool], Aside, float | None], Awaitable[Result]]
 
 #: Files known to be large that may wait for their turn while small ones go ahead. Each has cost at most one request.
 _MOST_HELD_OVER: Final = 64
+#: Files that may wait for a host that asked for peace, while others are at work. Each costs a URL, and no connection.
+_MOST_ASIDE: Final = 64
 #: Of the files at work, one in so many is not a large one, as long as there are others.
 _SMALL_SHARE: Final = 4
 
 
 @dataclass(slots=True, eq=False)
 class _File:
-    """One at work; `large` once it is known to be, and counts as such."""
+    """One at work; `large` once it is known to be, and counts as such; `aside` while it has no place."""
 
     request: Request
     large: bool = False
+    aside: bool = False
 
 
 class Batch:
@@ -70,7 +75,8 @@ class Batch:
         self._most_large = max(1, min(files - files // _SMALL_SHARE, connections - 1))
         self._next: Request | None = None
         self._held_over: deque[Request] = deque()
-        self._active = self._active_large = 0
+        self._active = self._active_large = self._aside = 0
+        self._returning: deque[tuple[_File, asyncio.Future[None]]] = deque()
         self._results: deque[Result] = deque()
         self._changed, self._news, self._wanted = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._deadline: float | None = None
@@ -184,7 +190,7 @@ class Batch:
             while not self._overdue and self._start(group):
                 pass
             waiting = self._next is not None or bool(self._held_over)
-            if not self._active:
+            if not self._active and not self._aside:
                 if self._overdue and (waiting or not feeding.done()):
                     hint = "what there was no time for was not begun: run it again, or allow more time"
                     late = DeadlineError(f"the batch is not complete after {self._total:g} s", hint=hint)
@@ -203,7 +209,10 @@ class Batch:
         return len(self._held_over) < _MOST_HELD_OVER
 
     def _start(self, group: asyncio.TaskGroup) -> bool:
-        """Begin one more file; whether that made sense."""
+        """Begin one more file, or go on with one; whether that made sense."""
+        if self._returning and self._active < self._files:
+            self._return(*self._returning.popleft())
+            return True
         if not self._has_room():
             return False
         room = self._active_large < self._most_large
@@ -225,13 +234,15 @@ class Batch:
         return True
 
     async def _work(self, file: _File) -> None:
+        about = (file.request, partial(self._admit, file), partial(self._step_aside, file), self._deadline)
         try:
-            self._results.append(await self._bring(file.request, lambda: self._admit(file), self._deadline))
+            self._results.append(await self._bring(*about))
             self._news.set()
         except HeldOverError:
             self._held_over.append(file.request)
         finally:
-            self._active -= 1
+            self._active -= not file.aside
+            self._aside -= file.aside
             self._active_large -= file.large
             self._changed.set()
 
@@ -241,6 +252,30 @@ class Batch:
             file.large = True
             self._active_large += 1
         return file.large
+
+    @contextlib.asynccontextmanager
+    async def _step_aside(self, file: _File) -> AsyncIterator[None]:
+        """Leave the place to others; one that is cancelled meanwhile, or fails, needs none any more."""
+        if file.large or file.aside or self._aside >= _MOST_ASIDE:
+            yield
+            return
+        file.aside = True
+        self._aside += 1
+        self._active -= 1
+        self._changed.set()
+        yield
+        # For files at work, which have bounds of their own, and none of which waits for this one.
+        place = asyncio.get_running_loop().create_future()
+        self._returning.append((file, place))
+        self._changed.set()
+        await place
+
+    def _return(self, file: _File, place: asyncio.Future[None]) -> None:
+        if not place.done():
+            place.set_result(None)
+            file.aside = False
+            self._aside -= 1
+            self._active += 1
 
 
 def failed(request: Request, error: Exception, elapsed: float) -> Result:

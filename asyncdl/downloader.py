@@ -17,7 +17,7 @@ from asyncdl.edge.waits import is_cancelled, within
 from asyncdl.engine import FileDownload, HeldOverError
 from asyncdl.errors import OptionsError, TransferError
 from asyncdl.hosts import Hosts
-from asyncdl.job import Commons
+from asyncdl.job import Aside, Commons
 from asyncdl.model import Progress, Request, Result
 from asyncdl.options import READ_AHEAD, Options, Retry, Timeouts
 from asyncdl.progress import Reporter
@@ -149,7 +149,7 @@ class Downloader:
         self._batches = [*(each for each in self._batches if not each.ended), batch]
         return batch
 
-    async def _bring(self, request: Request, admit: Callable[[], bool], deadline: float | None) -> Result:
+    async def _bring(self, request: Request, admit: Callable[[], bool], aside: Aside, deadline: float | None) -> Result:
         """The result for one file; `HeldOverError` if it is not admitted."""
         clock, download, held_over = self._clock, None, False
         began = clock.monotonic()
@@ -176,6 +176,7 @@ class Downloader:
                         clock=clock,
                         deadline=until,
                         admit=admitted,
+                        aside=aside,
                     )
                     return await download.run(reporter)
         except HeldOverError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from asyncdl.crew import Crew
@@ -12,7 +13,7 @@ from asyncdl.edge.disk import Disk, OsDisk
 from asyncdl.edge.waits import Scope, first_cause
 from asyncdl.fetcher import Fetcher
 from asyncdl.guard import Guard
-from asyncdl.job import Commons, Job
+from asyncdl.job import Aside, Commons, Job
 from asyncdl.large import LargeObject
 from asyncdl.model import Checksum, Chunk, Outcome, Part, RemoteObject, Request, Result
 from asyncdl.options import MAX_PARTS, Options, Retry, Timeouts
@@ -42,6 +43,7 @@ class FileDownload:
 
     Args:
         admit: asked once, when the file turns out not to be small; False ends the run in `HeldOverError`.
+        aside: as in `Job`; used as long as nothing is known of the object.
         disk: where the files are; None for the system's own.
     """
 
@@ -56,6 +58,7 @@ class FileDownload:
         clock: Clock,
         deadline: float | None = None,
         admit: Callable[[], bool] = lambda: True,
+        aside: Aside = nullcontext,
         disk: Disk | None = None,
     ) -> None:
         self._request, self._options, self._clock = request, options, clock
@@ -73,6 +76,7 @@ class FileDownload:
             declared_size=request.size,
             deadline=deadline,
             on_remote=self._meet,
+            aside=aside,
         )
         self._connections = min(options.connections, commons.slots.most)
         self._known = asyncio.Event()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import logging
 from collections import Counter
+from contextlib import nullcontext
 from http import HTTPStatus
 from typing import assert_never
 
@@ -142,13 +143,21 @@ class Fetcher:
             ) from fault
         job.counters.retries += 1
         _logger.info("bytes from %d on again in %.1f s: %s", claim.position, wait, fault)
-        await job.clock.sleep(wait)
+        await self._wait(wait)
+
+    async def _wait(self, seconds: float) -> None:
+        """Let time pass; where nothing has been begun, others need not wait for it."""
+        job = self._job
+        async with job.aside() if job.remote is None else nullcontext():
+            await job.clock.sleep(seconds)
 
     async def _request(self, claim: Claim) -> None:
         """Ask once for the rest of a claim and take what comes."""
         job = self._job
         await job.refresher.lease()  # it says which host's turn to wait for
         kind = Kind.FIRST if job.remote is None and job.scheduler.planner is None else Kind.PART
+        while kind is Kind.FIRST and (pause := job.gate.pause) > 0:
+            await self._wait(pause)
         async with job.gate.turn(kind) as turn, job.commons.slots.turn(kind) as place:
             self._places = turn.place, place
             lease = await job.refresher.lease()

@@ -82,7 +82,7 @@ class Gate:
 
     def passes(self, *, freed: int = 0) -> bool:
         """Whether a request could go at once, were it not for `freed` of those in flight."""
-        return self._free(Kind.PART) + freed > 0 and self._lines.empty(*Kind) and self._pause <= 0
+        return self._free(Kind.PART) + freed > 0 and self._lines.empty(*Kind) and self.pause <= 0
 
     def throttled(self, epoch: int, retry_after: float | None, *, certain: bool = True) -> None:
         """See `Turn.throttled`."""
@@ -101,7 +101,8 @@ class Gate:
         return free
 
     @property
-    def _pause(self) -> float:
+    def pause(self) -> float:
+        """Seconds for which no request may go, if more than 0."""
         return self._quiet_until - self._clock.monotonic()
 
     async def _enter(self, kind: Kind) -> None:
@@ -115,8 +116,8 @@ class Gate:
                 if self._free(kind) <= 0:
                     await self._lines.wait(kind)
                     called = True
-                elif self._pause > 0:
-                    await self._clock.sleep(self._pause)
+                elif self.pause > 0:
+                    await self._clock.sleep(self.pause)
                 else:
                     self._lines.enter(kind)
                     return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
@@ -25,6 +26,8 @@ from asyncdl.slots import Slots
 _WRITE_SHARE = 4
 
 
+#: Entered by what waits for time to pass; others may have its place meanwhile.
+Aside: TypeAlias = Callable[[], AbstractAsyncContextManager[None]]
 #: What a fetcher runs in.
 Stoppable: TypeAlias = "asyncio.Task[Any] | Scope"
 
@@ -81,6 +84,7 @@ class Job:
         deadline: on the monotonic clock, or None.
         on_remote: told once, with the claim it came for and the checksums promised, when the first response says what
             the object is. It, or what it starts, sets `begun`.
+        aside: gives up the place among the files at work, and waits for another one at the end.
         queue: on the way to the writer.
         share: the way into the queue where the room is shared.
         intake: the queue, or the way into it, unless `on_remote` decided otherwise.
@@ -103,6 +107,7 @@ class Job:
     declared_size: int | None
     deadline: float | None
     on_remote: Callable[[RemoteObject, Claim, tuple[Checksum, ...]], object]
+    aside: Aside = nullcontext
     queue: asyncio.Queue[Chunk | None] = field(init=False)
     share: Share | None = field(init=False)
     intake: Intake = field(init=False)

@@ -224,3 +224,58 @@ async def test_small_ones_find_a_connection(tmp_path: Path, sized: bool) -> None
         await batch.aclose()
     assert {"small"} == {result.path.name.split("-")[0] for result in results}
     assert max(result.elapsed for result in results) < 0.5
+
+
+async def test_a_host_at_rest_keeps_no_places(tmp_path: Path) -> None:
+    """More files than there are places wait for a host that asked for peace: those of another host go on."""
+    (tmp_path / "busy").mkdir()
+    async with Origin(host="127.0.0.2") as busy, Origin(host="127.0.0.3") as idle, downloader() as many:
+        stock(busy, 12)
+        stock(idle, 12)
+        busy.script(Fault(times=1, status=429, headers={"Retry-After": "2"}))
+        mixed = [
+            row
+            for pair in zip(rows(busy, tmp_path / "busy", 12), rows(idle, tmp_path, 12), strict=True)
+            for row in pair
+        ]
+        batch, paths = many.run(mixed), list[Path]()
+        async with asyncio.timeout(1.5):
+            while sum(path.parent == tmp_path for path in paths) < 12:
+                paths.append((await anext(batch)).path)
+        rest = await every(batch)
+    assert 24 == len(paths) + len(rest) == batch.summary.downloaded
+
+
+async def test_those_who_return_wait_for_a_place(tmp_path: Path) -> None:
+    """Many that waited for a host come back together: no more than there are places are at work, and none is lost."""
+    taken = 0
+    async with Origin(latency=0.01) as origin, downloader(files=2) as many:
+        stock(origin, 1)
+        origin.script(Fault(times=1, status=429, headers={"Retry-After": "1"}))
+
+        def listing() -> Iterator[asyncdl.Request]:
+            nonlocal taken
+            for number in range(200):
+                taken += 1
+                yield asyncdl.Request(origin.url("/small-0"), tmp_path / str(number))
+
+        batch = many.run(listing())
+        first = await anext(batch)
+        assert 2 < taken <= 64 + 2 + 2
+        rest = await every(batch)
+        assert origin.ledger.max_in_flight() <= 2
+    assert 200 == len({first.path, *(result.path for result in rest)}) == batch.summary.downloaded
+
+
+async def test_leaving_while_a_host_is_at_rest(tmp_path: Path) -> None:
+    """Whoever leaves while files wait for a host, or for a place after that, leaves nothing behind."""
+    async with Origin() as origin, downloader(files=2) as many:
+        stock(origin, 8)
+        origin.script(Fault(when=lambda _: True, status=429, headers={"Retry-After": "60"}))
+        results = await every(many.run(rows(origin, tmp_path, 8), total=0.5))
+        other = asyncio.create_task(every(many.run(rows(origin, tmp_path, 8))))
+        await asyncio.sleep(0.1)  # time in which all of them begin to wait
+        other.cancel()
+        await asyncio.wait({other})
+    assert [asyncdl.DeadlineError] * 8 == [type(result.error) for result in results]
+    assert [] == await asyncio.to_thread(lambda: list(tmp_path.iterdir()))
