@@ -205,6 +205,10 @@ class Batch:
     def _has_room(self) -> bool:
         return self._active < self._files and len(self._results) < self._files
 
+    def _has_room_for_large(self) -> bool:
+        others = self._next is not None or self._feeding is None or not self._feeding.done()
+        return self._active_large < self._most_large or not others
+
     def _may_look_ahead(self) -> bool:
         return len(self._held_over) < _MOST_HELD_OVER
 
@@ -215,7 +219,7 @@ class Batch:
             return True
         if not self._has_room():
             return False
-        room = self._active_large < self._most_large
+        room = self._has_room_for_large()
         if self._held_over and room:
             file = _File(self._held_over.popleft(), large=True)
         elif self._next is not None and self._may_look_ahead():
@@ -248,7 +252,7 @@ class Batch:
 
     def _admit(self, file: _File) -> bool:
         """Whether a file that turned out to be large may go on."""
-        if not file.large and self._active_large < self._most_large:
+        if not file.large and self._has_room_for_large():
             file.large = True
             self._active_large += 1
         return file.large
@@ -284,7 +288,12 @@ def failed(request: Request, error: Exception, elapsed: float) -> Result:
 
 
 async def _each(rows: Rows) -> AsyncGenerator[Request, None]:
-    if isinstance(rows, AsyncIterable):
+    if isinstance(rows, AsyncGenerator):
+        # Left to the garbage collector, it would end some time later, in a task of its own.
+        async with contextlib.aclosing(rows):
+            async for row in rows:
+                yield row
+    elif isinstance(rows, AsyncIterable):
         async for row in rows:
             yield row
     else:

@@ -42,12 +42,13 @@ class Downloader:
     connections for such as are new. A host that asks for fewer requests (429, 503) gets fewer, and others are not held
     up; the retries of `retry.budget` are those of all files from one host.
 
-    Memory: at most `memory_bound` bytes of files are held at once, however many there are.
+    Memory: at most `memory_bound` bytes of files are held at once, however many there are, as long as one run is under
+    way at a time: each further one has `files` of its own.
 
     Args:
         options: for each file; `options.connections` are its connections, `options.queue_depth` is for all together.
         timeouts: for each file; `timeouts.total` is counted from when its turn comes.
-        files: at work at once.
+        files: at work at once, of each run. Some more may wait for a host that asked for peace.
         connections: requests in flight at once, of all files.
         session: an aiohttp session to use and not to close; None opens one.
         on_progress: called with the request and its progress, some ten times a second for each file at work.
@@ -125,7 +126,9 @@ class Downloader:
 
         Args:
             requests: any iterable, or an async one where getting the next row may take time. Taken from when there is
-                room for another file, so its length costs nothing, and URLs in it may be made late.
+                room for another file, so its length costs nothing, and URLs in it may be made late. Of large files,
+                up to 64 may wait for their turn while small ones go ahead: where URLs live for minutes, give callables
+                that return them. An async generator is closed at the end.
             total: seconds for the batch. When they have passed, the files at work fail with a DeadlineError and can be
                 resumed; if rows are left, the iteration ends in a DeadlineError too.
 

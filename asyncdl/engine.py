@@ -116,6 +116,7 @@ class FileDownload:
                 await self._large.abandon()
             return await self._skip()
         except BaseException as error:
+            self._let_go()  # what is wound up now may take seconds, and others wait for the room
             if self._large:
                 await self._large.give_up(error)
             raise

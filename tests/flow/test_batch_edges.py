@@ -41,10 +41,11 @@ async def test_rows_that_are_cancelled(tmp_path: Path) -> None:
 async def test_rows_that_break_before_the_deadline(tmp_path: Path) -> None:
     """When rows are broken and time is over too, the deadline's error has the other one as its cause."""
     async with Origin(rate=20_000.0) as origin, downloader(files=4) as many:
-        stock(origin, 4, LARGE, "large")
+        stock(origin, 6, LARGE, "large")
 
         def broken() -> Iterator[asyncdl.Request]:
-            yield from rows(origin, tmp_path, 4, "large")  # of which the fourth has to wait
+            for number, row in enumerate(rows(origin, tmp_path, 6, "large")):  # of which two have to wait
+                yield replace(row, size=LARGE + number)
             raise LookupError("no more of these")
 
         with pytest.raises(asyncdl.DeadlineError, match="the batch is not complete") as caught:
@@ -279,3 +280,41 @@ async def test_leaving_while_a_host_is_at_rest(tmp_path: Path) -> None:
         await asyncio.wait({other})
     assert [asyncdl.DeadlineError] * 8 == [type(result.error) for result in results]
     assert [] == await asyncio.to_thread(lambda: list(tmp_path.iterdir()))
+
+
+@pytest.mark.parametrize("sized", [False, True], ids=["sizes unknown", "sizes known"])
+async def test_large_ones_have_every_place_where_there_are_no_others(tmp_path: Path, sized: bool) -> None:
+    """The places for files that are not large are not kept once all rows are known, and none of them is small."""
+    async with Origin(rate=300_000.0) as origin, downloader(files=4, options=small(1)) as many:
+        stock(origin, 4, LARGE, "large")
+        wanted = rows(origin, tmp_path, 4, "large")
+        if sized:
+            wanted = [replace(row, size=LARGE + number) for number, row in enumerate(wanted)]
+        batch = many.run(wanted)
+        first = await anext(batch)
+
+        begun = await asyncio.to_thread(lambda: {path.name.partition(".")[0] for path in tmp_path.iterdir()})
+        assert 4 == len(begun)
+        rest = await every(batch)
+    assert 4 == 1 + len(rest) == batch.summary.downloaded
+    assert first.error is None
+
+
+async def test_rows_are_closed_early(tmp_path: Path) -> None:
+    """An async generator of rows is closed when a batch ends before it does, and not some time later."""
+    closed = asyncio.Event()
+
+    async def listing() -> AsyncIterator[asyncdl.Request]:
+        try:
+            for number in range(1000):
+                yield asyncdl.Request(origin.url("/small-0"), tmp_path / str(number))
+        finally:
+            closed.set()
+
+    async with Origin() as origin, downloader(files=1) as many:
+        stock(origin, 1)
+        listed = listing()  # by name, so that no garbage collector ends it
+        batch = many.run(listed)
+        await anext(batch)
+        await batch.aclose()
+        assert closed.is_set()
