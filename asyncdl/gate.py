@@ -20,10 +20,9 @@ class Turn:
         place: where it is counted.
     """
 
-    place: Place
-
     def __init__(self, gate: Gate, epoch: int, place: Place) -> None:
-        self._gate, self._epoch, self.place = gate, epoch, place
+        self._gate, self._epoch = gate, epoch
+        self.place: Place = place
 
     def throttled(self, retry_after: float | None, *, certain: bool = True) -> None:
         """The server asked for fewer requests, and for none at all during the next `retry_after` seconds."""

@@ -72,7 +72,8 @@ class Place:
     """
 
     def __init__(self, kind: Kind, lines: Lines) -> None:
-        self.kind, self._lines = kind, lines
+        self.kind: Kind = kind
+        self._lines = lines
 
     def is_of(self, kind: Kind) -> None:
         """It turned out to be of this kind."""
