@@ -7,31 +7,36 @@ import contextlib
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, TypeAlias
 
-from asyncdl.edge.waits import first_cause
+from asyncdl.edge.waits import first_cause, is_cancelled
 from asyncdl.engine import HeldOverError
-from asyncdl.errors import DeadlineError, OptionsError
+from asyncdl.errors import DeadlineError, OptionsError, SourceError
+from asyncdl.job import Aside
 from asyncdl.model import Outcome, Request, Result
 from asyncdl.summary import Summary
 
 #: Rows, as a caller has them.
 Rows: TypeAlias = Iterable[Request] | AsyncIterable[Request]
 #: Brings one file, if it is admitted; the last argument is the deadline of the batch, in seconds of the loop's clock.
-Bring: TypeAlias = Callable[[Request, Callable[[], bool], float | None], Awaitable[Result]]
+Bring: TypeAlias = Callable[[Request, Callable[[], bool], Aside, float | None], Awaitable[Result]]
 
 #: Files known to be large that may wait for their turn while small ones go ahead. Each has cost at most one request.
 _MOST_HELD_OVER: Final = 64
+#: Files that may wait for a host that asked for peace, while others are at work. Each costs a URL, and no connection.
+_MOST_ASIDE: Final = 64
 #: Of the files at work, one in so many is not a large one, as long as there are others.
 _SMALL_SHARE: Final = 4
 
 
 @dataclass(slots=True, eq=False)
 class _File:
-    """One at work; `large` once it is known to be, and counts as such."""
+    """One at work; `large` once it is known to be, and counts as such; `aside` while it has no place."""
 
     request: Request
     large: bool = False
+    aside: bool = False
 
 
 class Batch:
@@ -49,24 +54,35 @@ class Batch:
 
     Args:
         files: at work at once.
+        connections: that they share.
         large: asked whether an object of so many bytes is large for certain.
         total: seconds for the batch.
     """
 
     def __init__(
-        self, rows: Rows, bring: Bring, *, files: int, large: Callable[[int], bool], total: float | None
+        self,
+        rows: Rows,
+        bring: Bring,
+        *,
+        files: int,
+        connections: int,
+        large: Callable[[int], bool],
+        total: float | None,
     ) -> None:
         self._rows, self._bring, self._files, self._total = rows, bring, files, total
         self._is_large = large
-        self._most_large = max(1, files - files // _SMALL_SHARE)
-        self._next: asyncio.Queue[Request] = asyncio.Queue(1)
+        # Each of them has a connection of its own at first, and one is to be left.
+        self._most_large = max(1, min(files - files // _SMALL_SHARE, connections - 1))
+        self._next: Request | None = None
         self._held_over: deque[Request] = deque()
-        self._active = self._active_large = 0
+        self._active = self._active_large = self._aside = 0
+        self._returning: deque[tuple[_File, asyncio.Future[None]]] = deque()
         self._results: deque[Result] = deque()
-        self._changed, self._news = asyncio.Event(), asyncio.Event()
+        self._changed, self._news, self._wanted = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._deadline: float | None = None
         self._overdue = False
         self._running: asyncio.Task[None] | None = None
+        self._feeding: asyncio.Task[None] | None = None
         self._told = False
         self._fault: Exception | None = None
         self._summary = Summary()
@@ -75,6 +91,11 @@ class Batch:
     def summary(self) -> Summary:
         """The results handed out so far, summed up."""
         return self._summary
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing is at work any more, and nothing will be."""
+        return self._running is not None and self._running.done()
 
     def __aiter__(self) -> AsyncIterator[Result]:
         return self
@@ -102,18 +123,28 @@ class Batch:
         if self._running is None:
             self._running = asyncio.create_task(asyncio.sleep(0))
         self._running.cancel()
-        # Each file bounds what it does after a cancellation.
-        await asyncio.wait({self._running})
+        cancelled: asyncio.CancelledError | None = None
+        while not self._running.done():
+            # Each file bounds what it does after a cancellation, and nobody is to go on while it is at that: whoever
+            # cancels once more only ends what the caller's rows may be doing to end.
+            try:
+                await asyncio.wait({self._running})
+            except asyncio.CancelledError as error:
+                cancelled = error
+                if self._feeding is not None:
+                    self._feeding.cancel()
         self._results.clear()
         if not self._running.cancelled():
             self._running.exception()
+        if cancelled is not None:
+            raise cancelled
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         self._deadline = None if self._total is None else loop.time() + self._total
         try:
             async with asyncio.TaskGroup() as group:
-                feeding = group.create_task(self._feed())
+                feeding = self._feeding = group.create_task(self._feed())
                 timer = None if self._deadline is None else loop.call_at(self._deadline, self._ring)
                 try:
                     await self._dispatch(group, feeding)
@@ -131,14 +162,22 @@ class Batch:
         self._changed.set()
 
     async def _feed(self) -> None:
-        """Have the next row ready, and no more than that."""
+        """Have a row ready when there is room for it: a URL in it may not live for long."""
         try:
+            await self._wanted.wait()
             async with contextlib.aclosing(_each(self._rows)) as rows:
                 async for row in rows:
                     if not isinstance(row, Request):
                         raise OptionsError(f"a row of a batch is an asyncdl.Request, not {type(row).__name__}")
-                    await self._next.put(row)
+                    self._next = row
+                    self._wanted.clear()
                     self._changed.set()
+                    await self._wanted.wait()
+        except asyncio.CancelledError:
+            if is_cancelled():
+                raise
+            # Nobody cancelled this task: let through, it would look as if there were no more rows.
+            self._fault = SourceError("the rows of the batch were cancelled by something they waited for")
         except Exception as error:  # noqa: BLE001  # a stranger's code; it is raised when what was begun has ended
             self._fault = error
         finally:
@@ -150,25 +189,41 @@ class Batch:
             self._changed.clear()
             while not self._overdue and self._start(group):
                 pass
-            waiting = not self._next.empty() or bool(self._held_over)
-            if not self._active:
+            waiting = self._next is not None or bool(self._held_over)
+            if not self._active and not self._aside:
                 if self._overdue and (waiting or not feeding.done()):
                     hint = "what there was no time for was not begun: run it again, or allow more time"
-                    self._fault = DeadlineError(f"the batch is not complete after {self._total:g} s", hint=hint)
+                    late = DeadlineError(f"the batch is not complete after {self._total:g} s", hint=hint)
+                    late.__cause__, self._fault = self._fault, late
                 if self._overdue or (feeding.done() and not waiting):
                     return
+            if not self._overdue and self._next is None and self._has_room() and self._may_look_ahead():
+                self._wanted.set()
             # For a file, which has bounds of its own, for the caller's rows, and for the caller to take results.
             await self._changed.wait()
 
+    def _has_room(self) -> bool:
+        return self._active < self._files and len(self._results) < self._files
+
+    def _has_room_for_large(self) -> bool:
+        others = self._next is not None or self._feeding is None or not self._feeding.done()
+        return self._active_large < self._most_large or not others
+
+    def _may_look_ahead(self) -> bool:
+        return len(self._held_over) < _MOST_HELD_OVER
+
     def _start(self, group: asyncio.TaskGroup) -> bool:
-        """Begin one more file; whether that made sense."""
-        if self._active >= self._files or len(self._results) >= self._files:
+        """Begin one more file, or go on with one; whether that made sense."""
+        if self._returning and self._active < self._files:
+            self._return(*self._returning.popleft())
+            return True
+        if not self._has_room():
             return False
-        room = self._active_large < self._most_large
+        room = self._has_room_for_large()
         if self._held_over and room:
             file = _File(self._held_over.popleft(), large=True)
-        elif not self._next.empty() and len(self._held_over) < _MOST_HELD_OVER:
-            file = _File(self._next.get_nowait())
+        elif self._next is not None and self._may_look_ahead():
+            file, self._next = _File(self._next), None
             size = file.request.size
             if isinstance(size, int) and self._is_large(size):
                 if not room:
@@ -183,22 +238,48 @@ class Batch:
         return True
 
     async def _work(self, file: _File) -> None:
+        about = (file.request, partial(self._admit, file), partial(self._step_aside, file), self._deadline)
         try:
-            self._results.append(await self._bring(file.request, lambda: self._admit(file), self._deadline))
+            self._results.append(await self._bring(*about))
             self._news.set()
         except HeldOverError:
             self._held_over.append(file.request)
         finally:
-            self._active -= 1
+            self._active -= not file.aside
+            self._aside -= file.aside
             self._active_large -= file.large
             self._changed.set()
 
     def _admit(self, file: _File) -> bool:
         """Whether a file that turned out to be large may go on."""
-        if not file.large and self._active_large < self._most_large:
+        if not file.large and self._has_room_for_large():
             file.large = True
             self._active_large += 1
         return file.large
+
+    @contextlib.asynccontextmanager
+    async def _step_aside(self, file: _File) -> AsyncIterator[None]:
+        """Leave the place to others; one that is cancelled meanwhile, or fails, needs none any more."""
+        if file.large or file.aside or self._aside >= _MOST_ASIDE:
+            yield
+            return
+        file.aside = True
+        self._aside += 1
+        self._active -= 1
+        self._changed.set()
+        yield
+        # For files at work, which have bounds of their own, and none of which waits for this one.
+        place = asyncio.get_running_loop().create_future()
+        self._returning.append((file, place))
+        self._changed.set()
+        await place
+
+    def _return(self, file: _File, place: asyncio.Future[None]) -> None:
+        if not place.done():
+            place.set_result(None)
+            file.aside = False
+            self._aside -= 1
+            self._active += 1
 
 
 def failed(request: Request, error: Exception, elapsed: float) -> Result:
@@ -207,7 +288,12 @@ def failed(request: Request, error: Exception, elapsed: float) -> Result:
 
 
 async def _each(rows: Rows) -> AsyncGenerator[Request, None]:
-    if isinstance(rows, AsyncIterable):
+    if isinstance(rows, AsyncGenerator):
+        # Left to the garbage collector, it would end some time later, in a task of its own.
+        async with contextlib.aclosing(rows):
+            async for row in rows:
+                yield row
+    elif isinstance(rows, AsyncIterable):
         async for row in rows:
             yield row
     else:

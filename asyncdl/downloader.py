@@ -13,11 +13,11 @@ from asyncdl.batch import Batch, Rows, failed
 from asyncdl.checks import check_callback, check_types, checked
 from asyncdl.edge.clock import Clock
 from asyncdl.edge.http import AiohttpTransport, Session
-from asyncdl.edge.waits import within
+from asyncdl.edge.waits import is_cancelled, within
 from asyncdl.engine import HeldOverError
-from asyncdl.errors import OptionsError
+from asyncdl.errors import OptionsError, TransferError
 from asyncdl.hosts import Hosts
-from asyncdl.job import Commons
+from asyncdl.job import Aside, Commons
 from asyncdl.model import Progress, Request, Result
 from asyncdl.options import READ_AHEAD, Options, Retry, Timeouts
 from asyncdl.progress import Reporter
@@ -43,12 +43,13 @@ class Downloader:
     connections for such as are new. A host that asks for fewer requests (429, 503) gets fewer, and others are not held
     up; the retries of `retry.budget` are those of all files from one host.
 
-    Memory: at most `memory_bound` bytes of files are held at once, however many there are.
+    Memory: at most `memory_bound` bytes of files are held at once, however many there are, as long as one run is under
+    way at a time: each further one has `files` of its own.
 
     Args:
         options: for each file; `options.connections` are its connections, `options.queue_depth` is for all together.
         timeouts: for each file; `timeouts.total` is counted from when its turn comes.
-        files: at work at once.
+        files: at work at once, of each run. Some more may wait for a host that asked for peace.
         connections: requests in flight at once, of all files.
         session: an aiohttp session to use and not to close; None opens one.
         on_progress: called with the request and its progress, some ten times a second for each file at work.
@@ -80,6 +81,7 @@ class Downloader:
         self._transport: AiohttpTransport | None = None
         self._commons: Commons
         self._batches: list[Batch] = []
+        self._left = False
 
     @property
     def memory_bound(self) -> int:
@@ -101,7 +103,7 @@ class Downloader:
         most = min(self._connections, transport.connection_limit or self._connections)
         self._commons = Commons(
             transport=transport,
-            hosts=Hosts(most, clock, self._retry),
+            hosts=Hosts(most, clock, self._retry, kept=most // _KEPT),
             slots=Slots(most, kept=most // _KEPT),
             room=Room(options.queue_depth),
         )
@@ -111,6 +113,7 @@ class Downloader:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         assert self._transport is not None  # noqa: S101  # it was entered
+        self._left = True
         try:
             await asyncio.gather(*(batch.aclose() for batch in self._batches))
         finally:
@@ -124,24 +127,33 @@ class Downloader:
 
         Args:
             requests: any iterable, or an async one where getting the next row may take time. Taken from when there is
-                room for another file, so its length costs nothing, and URLs in it may be made late.
+                room for another file, so its length costs nothing, and URLs in it may be made late. Of large files,
+                up to 64 may wait for their turn while small ones go ahead: where URLs live for minutes, give callables
+                that return them. An async generator is closed at the end.
             total: seconds for the batch. When they have passed, the files at work fail with a DeadlineError and can be
                 resumed; if rows are left, the iteration ends in a DeadlineError too.
 
         Raises:
-            OptionsError: an argument cannot be used, or the `Downloader` was not entered.
+            OptionsError: an argument cannot be used, or the `Downloader` is not entered.
         """
-        if self._transport is None:
+        if self._transport is None or self._left:
             raise OptionsError("a Downloader is used inside `async with`")
         if total is not None and not (isinstance(total, int | float) and 0 < total < inf):
             raise OptionsError("total must be a number of seconds greater than 0, or None")
         if not isinstance(requests, Iterable | AsyncIterable):
             raise OptionsError(f"requests must be an iterable of asyncdl.Request, not {type(requests).__name__}")
-        batch = Batch(requests, self._bring, files=self._files, large=self._options.chunk_size.__lt__, total=total)
-        self._batches.append(batch)
+        batch = Batch(
+            requests,
+            self._bring,
+            files=self._files,
+            connections=self._commons.slots.most,
+            large=self._options.chunk_size.__lt__,
+            total=total,
+        )
+        self._batches = [*(each for each in self._batches if not each.ended), batch]
         return batch
 
-    async def _bring(self, request: Request, admit: Callable[[], bool], deadline: float | None) -> Result:
+    async def _bring(self, request: Request, admit: Callable[[], bool], aside: Aside, deadline: float | None) -> Result:
         """The result for one file; `HeldOverError` if it is not admitted."""
         clock, download, held_over = self._clock, None, False
         began = clock.monotonic()
@@ -168,10 +180,17 @@ class Downloader:
                         clock=clock,
                         deadline=until,
                         admit=admitted,
+                        aside=aside,
                     )
                     return await download.run(reporter)
         except HeldOverError:
             raise
+        except asyncio.CancelledError:
+            if is_cancelled():
+                raise
+            # Nobody cancelled this task: let through, there would be no result.
+            error = TransferError("the download was cancelled by something it waited for")
+            return download.failed(error) if download else failed(request, error, clock.monotonic() - began)
         except Exception as error:  # noqa: BLE001  # whatever it is, it is this file's, and the others go on
             return download.failed(error) if download else failed(request, error, clock.monotonic() - began)
 

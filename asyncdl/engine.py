@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from asyncdl.crew import Crew
@@ -12,7 +13,7 @@ from asyncdl.edge.disk import Disk, OsDisk
 from asyncdl.edge.waits import Scope, first_cause
 from asyncdl.fetcher import Fetcher
 from asyncdl.guard import Guard
-from asyncdl.job import Commons, Job
+from asyncdl.job import Aside, Commons, Job
 from asyncdl.large import LargeObject
 from asyncdl.model import Checksum, Outcome, Part, RemoteObject, Request, Result
 from asyncdl.options import MAX_PARTS, Options, Retry, Timeouts
@@ -42,6 +43,7 @@ class FileDownload:
 
     Args:
         admit: asked once, when the file turns out not to be small; False ends the run in `HeldOverError`.
+        aside: as in `Job`; used as long as nothing is known of the object.
         disk: where the files are; None for the system's own.
 
     Attributes:
@@ -59,6 +61,7 @@ class FileDownload:
         clock: Clock,
         deadline: float | None = None,
         admit: Callable[[], bool] = lambda: True,
+        aside: Aside = nullcontext,
         disk: Disk | None = None,
     ) -> None:
         self._request, self._options, self._clock = request, options, clock
@@ -79,6 +82,7 @@ class FileDownload:
             declared_size=request.size,
             deadline=deadline,
             on_remote=self._meet,
+            aside=aside,
         )
         self._connections = min(options.connections, commons.slots.most)
         self._known = asyncio.Event()
@@ -119,18 +123,24 @@ class FileDownload:
                 await self._large.abandon()
             return await self._skip()
         except BaseException as error:
+            self._let_go()  # what is wound up now may take seconds, and others wait for the room
             if self._large:
                 await self._large.give_up(error)
             raise
         finally:
-            if self._job.share:
-                self._job.share.close()
+            self._let_go()
         return self._result(Outcome.DOWNLOADED, size)
 
     @property
     def used(self) -> list[int]:
         """Numbers of the places of which a response was accepted, in order."""
         return sorted(self._job.suppliers.used)
+
+    def _let_go(self) -> None:
+        """Keep no bytes: the traceback of an error holds on to all of this for as long as anybody keeps the error."""
+        self._job.let_go()
+        if self._small:
+            self._small.let_go()
 
     def failed(self, error: Exception) -> Result:
         """What there is to say of a run that raised `error`."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import logging
 from collections import Counter
+from contextlib import nullcontext
 from http import HTTPStatus
 from typing import assert_never
 
@@ -45,7 +46,7 @@ from asyncdl.rules.ranges import (
 )
 from asyncdl.rules.rejection import Refusal, RefusalKind, read_refusal
 from asyncdl.rules.retry import delay
-from asyncdl.slots import Kind
+from asyncdl.slots import Kind, Place
 from asyncdl.suppliers import PassedOverError, Supplier
 
 _logger = logging.getLogger("asyncdl")
@@ -71,6 +72,7 @@ class Fetcher:
         self._supplier = job.suppliers.all[0]
         self._crowded_out = False
         self._asked = 0.0
+        self._places: tuple[Place, ...] = ()
 
     async def run(self, claim: Claim | None = None) -> None:
         """Fetch `claim`, if given, and then whatever the planner hands out.
@@ -110,8 +112,9 @@ class Fetcher:
             supplier = self._supplier
             if claim.furthest > furthest:
                 supplier.host.budget.refund()
+                self._job.own_budget.refund()
                 supplier.host.gate.succeeded()
-            # Turned away while others are served, it only has to wait for longer: the budget bounds that.
+            # Turned away while others are served, it only has to wait for longer: its own budget bounds that.
             crowded_out = self._crowded_out and suppliers.served > served
             served = suppliers.served
             tries = supplier.tries if suppliers.several else own
@@ -142,7 +145,7 @@ class Fetcher:
         if isinstance(fault, RangesIgnoredError) and exhausted and not several:
             job.go_sequential(claim)
             return
-        if not fault.retryable or exhausted or not supplier.host.budget.take():
+        if not fault.retryable or exhausted or not (job.own_budget.take() and supplier.host.budget.take()):
             if not job.suppliers.give_up(supplier, fault):
                 raise fault
             return
@@ -158,7 +161,13 @@ class Fetcher:
         job.counters.retries += 1
         _logger.info("bytes from %d on again in %.1f s: %s", claim.position, wait, fault)
         if not several:
-            await job.clock.sleep(wait)
+            await self._wait(wait)
+
+    async def _wait(self, seconds: float) -> None:
+        """Let time pass; where nothing has been begun, others need not wait for it."""
+        job = self._job
+        async with job.aside() if job.remote is None else nullcontext():
+            await job.clock.sleep(seconds)
 
     async def _request(self, claim: Claim) -> None:
         """Ask once for the rest of a claim and take what comes."""
@@ -175,10 +184,13 @@ class Fetcher:
     async def _ask(self, claim: Claim, supplier: Supplier) -> None:
         job, refresher = self._job, supplier.refresher
         await refresher.lease()  # it says which host's turn to wait for
-        kind = Kind.FIRST if job.remote is None else Kind.PART
-        async with supplier.host.gate.turn() as turn, job.commons.slots.turn(kind):
+        kind = Kind.FIRST if job.remote is None and job.scheduler.planner is None else Kind.PART
+        while kind is Kind.FIRST and (pause := supplier.host.gate.pause) > 0:
+            await self._wait(pause)
+        async with supplier.host.gate.turn(kind) as turn, job.commons.slots.turn(kind) as place:
             if supplier.given_up:
                 return
+            self._places = turn.place, place
             lease = await refresher.lease()
             try:
                 refusal, redirected = await self._exchange(claim, lease)
@@ -280,6 +292,9 @@ class Fetcher:
         if job.suppliers.plural:
             remote = job.suppliers.accepted(self._supplier, remote, promises, job.remote)
         await job.learn(remote, claim, promises)
+        if job.queued:
+            for place in self._places:
+                place.is_of(Kind.PART)
 
     async def _read_refusal(self, response: Response, lease: Lease) -> Refusal:
         job, refresher = self._job, self._supplier.refresher

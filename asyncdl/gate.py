@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -11,13 +10,19 @@ from asyncdl.edge.clock import Clock
 from asyncdl.options import Retry
 from asyncdl.rules.retry import delay
 from asyncdl.rules.throttle import Allowance
+from asyncdl.slots import Kind, Lines, Place
 
 
 class Turn:
-    """One request's leave to go."""
+    """One request's leave to go.
 
-    def __init__(self, gate: Gate, epoch: int) -> None:
+    Attributes:
+        place: where it is counted.
+    """
+
+    def __init__(self, gate: Gate, epoch: int, place: Place) -> None:
         self._gate, self._epoch = gate, epoch
+        self.place: Place = place
 
     def throttled(self, retry_after: float | None, *, certain: bool = True) -> None:
         """The server asked for fewer requests, and for none at all during the next `retry_after` seconds."""
@@ -25,24 +30,28 @@ class Turn:
 
 
 class Gate:
-    """What all fetchers of a download pass before each request, in the order they come.
+    """What all fetchers pass before each request to a host, those of a kind in the order they come.
+
+    Where both kinds wait, it is the turn of the one that has fewer in flight.
 
     Args:
         most: requests in flight at once, as long as the server says nothing.
         retry: bounds the pauses.
+        kept: as many of them are for first requests alone; of fewer, in proportion.
 
     Attributes:
         served: requests that brought something.
         in_vain: requests turned away in a row since only one at a time is let through.
     """
 
-    def __init__(self, most: int, clock: Clock, retry: Retry) -> None:
+    def __init__(self, most: int, clock: Clock, retry: Retry, *, kept: int = 0) -> None:
         self._allowance, self._clock, self._retry = Allowance(most), clock, retry
         self.served: int = 0
         self.in_vain: int = 0
-        self._busy = self._called = 0
+        self._most, self._kept = most, kept
         self._quiet_until = 0.0
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        # Who has been called is busy: else whoever ends one request and begins the next would always be first.
+        self._lines = Lines()
 
     @property
     def limit(self) -> int:
@@ -50,17 +59,17 @@ class Gate:
         return self._allowance.limit
 
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[Turn]:
+    async def turn(self, kind: Kind = Kind.PART) -> AsyncIterator[Turn]:
         """Wait until a request may go; it is in flight until the context ends.
 
         What is waited for are requests of other fetchers, each with its own bounds, and at most `retry_after_cap`.
         """
-        await self._enter()
-        self._busy += 1
+        await self._enter(kind)
+        place = Place(kind, self._lines)
         try:
-            yield Turn(self, self._allowance.epoch)
+            yield Turn(self, self._allowance.epoch, place)
         finally:
-            self._busy -= 1
+            self._lines.busy[place.kind] -= 1
             self._wake()
 
     def succeeded(self) -> None:
@@ -72,7 +81,7 @@ class Gate:
 
     def passes(self, *, freed: int = 0) -> bool:
         """Whether a request could go at once, were it not for `freed` of those in flight."""
-        return self._free + freed > 0 and not self._waiting and self._pause <= 0
+        return self._free(Kind.PART) + freed > 0 and self._lines.empty(*Kind) and self.pause <= 0
 
     def throttled(self, epoch: int, retry_after: float | None, *, certain: bool = True) -> None:
         """See `Turn.throttled`."""
@@ -83,42 +92,38 @@ class Gate:
         self._allowance.throttled(epoch, certain=certain)
         self._quiet_until = max(self._quiet_until, self._clock.monotonic() + wait)
 
-    @property
-    def _free(self) -> int:
-        # Who has been called has a place: else whoever ends one request and begins the next would always be first.
-        return self.limit - self._busy - self._called
+    def _free(self, kind: Kind) -> int:
+        lines = self._lines
+        free = self.limit - lines.total
+        if kind is Kind.PART:
+            free = min(free, self.limit - self._kept * self.limit // self._most - lines.busy[kind])
+        return free
 
     @property
-    def _pause(self) -> float:
+    def pause(self) -> float:
+        """Seconds for which no request may go, if more than 0."""
         return self._quiet_until - self._clock.monotonic()
 
-    async def _enter(self) -> None:
+    async def _enter(self, kind: Kind) -> None:
+        """Be one of the busy."""
+        called = False
         try:
             while True:
-                if self._free <= 0:
-                    await self._room()
-                elif self._pause > 0:
-                    await self._clock.sleep(self._pause)
+                if called:
+                    self._lines.busy[kind] -= 1
+                    called = False
+                if self._free(kind) <= 0:
+                    await self._lines.wait(kind)
+                    called = True
+                elif self.pause > 0:
+                    await self._clock.sleep(self.pause)
                 else:
+                    self._lines.enter(kind)
                     return
         except asyncio.CancelledError:
             self._wake()  # it may have been this one's turn; the next in line must not miss it
             raise
 
-    async def _room(self) -> None:
-        waiter = asyncio.get_running_loop().create_future()
-        self._waiting.append(waiter)
-        try:
-            await waiter
-        finally:
-            if waiter in self._waiting:
-                self._waiting.remove(waiter)
-            elif not waiter.cancelled():
-                self._called -= 1
-
     def _wake(self) -> None:
-        while self._free > 0 and self._waiting:
-            waiter = self._waiting.popleft()
-            if not waiter.done():
-                waiter.set_result(None)
-                self._called += 1
+        while self._lines.call(kind for kind in Kind if self._free(kind) > 0):
+            pass

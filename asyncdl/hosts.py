@@ -34,9 +34,11 @@ class Hosts:
 
     Args:
         most: requests in flight at once to one of them, as long as it says nothing.
+        kept: as many of them are for first requests alone.
     """
 
-    def __init__(self, most: int, clock: Clock, retry: Retry) -> None:
+    def __init__(self, most: int, clock: Clock, retry: Retry, *, kept: int = 0) -> None:
+        self._kept = kept
         self._most, self._clock, self._retry = most, clock, retry
         self._known: OrderedDict[Hashable, Host] = OrderedDict()
 
@@ -44,7 +46,7 @@ class Hosts:
         """The one that requests to `origin` go to."""
         host = self._known.get(origin)
         if host is None:
-            host = Host(Gate(self._most, self._clock, self._retry), RetryBudget(self._retry.budget))
+            host = Host(Gate(self._most, self._clock, self._retry, kept=self._kept), RetryBudget(self._retry.budget))
             self._known[origin] = host
             if len(self._known) > _MOST:
                 self._known.popitem(last=False)

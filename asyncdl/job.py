@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
@@ -26,6 +27,8 @@ from asyncdl.suppliers import Suppliers
 _WRITE_SHARE = 4
 
 
+#: Entered by what waits for time to pass; others may have its place meanwhile.
+Aside: TypeAlias = Callable[[], AbstractAsyncContextManager[None]]
 #: What a fetcher runs in.
 Stoppable: TypeAlias = "asyncio.Task[Any] | Scope"
 
@@ -86,6 +89,7 @@ class Job:
         deadline: on the monotonic clock, or None.
         on_remote: told once, with the claim it came for and the checksums promised, when the first response says what
             the object is. It, or what it starts, sets `begun`.
+        aside: gives up the place among the files at work, and waits for another one at the end.
         queue: on the way to the writer.
         share: the way into the queue where the room is shared.
         intake: the queue, or the way into it, unless `on_remote` decided otherwise.
@@ -94,6 +98,8 @@ class Job:
         scheduler: who fetches what.
         sequential: one stream serves the whole object; no other fetcher runs.
         fetchers: what they run in.
+        own_budget: of retries: others that are served give back what the host's budget has, and would feed for ever
+            what gets nowhere itself.
     """
 
     options: Options
@@ -108,6 +114,7 @@ class Job:
     on_remote: Callable[[RemoteObject, Claim, tuple[Checksum, ...]], object]
     others: tuple[UrlRefresher, ...] = ()
     pinned: Checksum | None = None
+    aside: Aside = nullcontext
     suppliers: Suppliers = field(init=False)
     queue: asyncio.Queue[Chunk | None] = field(init=False)
     share: Share | None = field(init=False)
@@ -118,6 +125,7 @@ class Job:
     sequential: bool = False
     fetchers: list[Stoppable] = field(default_factory=list)
     counters: Counters = field(default_factory=Counters)
+    own_budget: RetryBudget = field(init=False)
 
     def __post_init__(self) -> None:
         self.queue = asyncio.Queue(self.options.queue_depth - self.write_batch)
@@ -131,10 +139,16 @@ class Job:
             declared_size=self.declared_size,
         )
         self.scheduler = Scheduler(lambda: self.suppliers)
+        self.own_budget = RetryBudget(self.retry.budget)
 
     @property
     def transport(self) -> Transport:
         return self.commons.transport
+
+    @property
+    def queued(self) -> bool:
+        """Once it has begun: whether the object goes through the queue, and is not gathered in memory."""
+        return self.intake is (self.share or self.queue)
 
     @property
     def host(self) -> Host:
@@ -155,6 +169,15 @@ class Job:
     def write_batch(self) -> int:
         """Most chunks the writer holds at a time."""
         return max(1, self.options.queue_depth // _WRITE_SHARE)
+
+    def let_go(self) -> None:
+        """Give back the buffers, and the room, of what nobody will write."""
+        while not self.queue.empty():
+            chunk = self.queue.get_nowait()
+            if chunk is not None:
+                chunk.release()
+        if self.share:
+            self.share.close()
 
     async def learn(self, remote: RemoteObject, claim: Claim, promises: tuple[Checksum, ...]) -> None:
         """An accepted response said what the object is; returns when its bytes may come."""

@@ -210,7 +210,8 @@ class Retry:
         base: seconds; the n-th wait is drawn evenly from 0 to `base * 2**n` ("full jitter", AWS Architecture Blog,
             "Exponential Backoff And Jitter").
         cap: most seconds such a wait may be drawn from.
-        budget: retries all fetchers of a download share; every request that brought a new byte gives one back.
+        budget: retries all fetchers of a download share, and all downloads of a `Downloader` from one host; every
+            request that brought a new byte gives one back.
         retry_after_cap: most seconds waited because a server's Retry-After asked for it.
 
     Raises:

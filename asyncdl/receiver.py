@@ -102,6 +102,7 @@ class Receiver:
                         self.refresher.brought(lease)
                         job.counters.fetched += chunk.stop - claim.position
                         claim.advance(chunk.stop)
+                        del chunk  # or the traceback of what goes wrong next would keep its bytes
             except (TimeoutError, TransferError) as error:
                 if transfer.over:
                     return  # however it ended: the rest is for another connection to bring

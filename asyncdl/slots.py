@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from enum import Enum
 
@@ -12,8 +12,74 @@ from enum import Enum
 class Kind(Enum):
     """What a request is for."""
 
-    FIRST = "the first response of a file, which for a small one is all of it"
-    PART = "a further part of a large file"
+    FIRST = "the first response of a file that may be small, and is all of it then"
+    PART = "a part of a large file"
+
+
+class Lines:
+    """Who waits, in a line for each kind, and how many of each kind are not waiting any more."""
+
+    def __init__(self) -> None:
+        self.busy: dict[Kind, int] = dict.fromkeys(Kind, 0)
+        self._waiting: dict[Kind, deque[asyncio.Future[None]]] = {kind: deque() for kind in Kind}
+        self._last = Kind.PART
+
+    @property
+    def total(self) -> int:
+        return sum(self.busy.values())
+
+    def empty(self, *kinds: Kind) -> bool:
+        """Whether nobody waits, of these kinds."""
+        return not any(self._waiting[kind] for kind in kinds)
+
+    def enter(self, kind: Kind) -> None:
+        """One of this kind is busy from now on."""
+        self.busy[kind] += 1
+        self._last = kind
+
+    async def wait(self, kind: Kind) -> None:
+        """Stand in line until called; who has been called counts as busy, and is so after a cancellation no more."""
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiting[kind].append(waiter)
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            if not waiter.cancelled():  # it had been called already
+                self.busy[kind] -= 1
+            elif waiter in self._waiting[kind]:
+                self._waiting[kind].remove(waiter)
+            raise
+
+    def call(self, kinds: Iterable[Kind]) -> bool:
+        """Call one of these kinds, if any waits: of that which has fewer, and if they are even, not of the last one."""
+        kinds = [kind for kind in kinds if self._waiting[kind]]
+        while kinds:
+            kind = min(kinds, key=lambda kind: (self.busy[kind], kind is self._last))
+            waiter = self._waiting[kind].popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                self.enter(kind)
+                return True
+            kinds = [kind for kind in kinds if self._waiting[kind]]
+        return False
+
+
+class Place:
+    """What a request has while it is in flight.
+
+    Args:
+        lines: where it is counted.
+    """
+
+    def __init__(self, kind: Kind, lines: Lines) -> None:
+        self.kind: Kind = kind
+        self._lines = lines
+
+    def is_of(self, kind: Kind) -> None:
+        """It turned out to be of this kind."""
+        self._lines.busy[self.kind] -= 1
+        self._lines.busy[kind] += 1
+        self.kind = kind
 
 
 class Slots:
@@ -29,51 +95,41 @@ class Slots:
     def __init__(self, most: int, *, kept: int = 0) -> None:
         self.most: int = most
         self._most_of = {Kind.FIRST: most, Kind.PART: most - kept}
-        self._busy = dict.fromkeys(Kind, 0)
-        self._waiting: dict[Kind, deque[asyncio.Future[None]]] = {kind: deque() for kind in Kind}
+        self._lines = Lines()
 
     @property
     def busy(self) -> int:
         """Places taken."""
-        return sum(self._busy.values())
+        return self._lines.total
 
     @asynccontextmanager
-    async def turn(self, kind: Kind) -> AsyncIterator[None]:
+    async def turn(self, kind: Kind) -> AsyncIterator[Place]:
         """Wait for a place, and have it until the context ends.
 
         What is waited for are requests of other downloads, which have bounds of their own.
         """
         await self._enter(kind)
+        place = Place(kind, self._lines)
         try:
-            yield
+            yield place
         finally:
-            self._busy[kind] -= 1
+            self._lines.busy[place.kind] -= 1
             self._call()
 
     async def _enter(self, kind: Kind) -> None:
-        if not self._waiting[kind] and self._has_room(kind):
-            self._busy[kind] += 1
+        if self._lines.empty(kind) and self._has_room(kind):
+            self._lines.enter(kind)
             return
-        waiter = asyncio.get_running_loop().create_future()
-        self._waiting[kind].append(waiter)
         try:
-            await waiter
+            await self._lines.wait(kind)
         except asyncio.CancelledError:
-            if waiter.cancelled():
-                self._waiting[kind].remove(waiter)
-            else:  # it had been called already
-                self._busy[kind] -= 1
-                self._call()
+            self._call()
             raise
 
     def _has_room(self, kind: Kind) -> bool:
-        return self.busy < self.most and self._busy[kind] < self._most_of[kind]
+        return self.busy < self.most and self._lines.busy[kind] < self._most_of[kind]
 
     def _call(self) -> None:
         """Give away the places that are free."""
-        while callable_ := [kind for kind in Kind if self._waiting[kind] and self._has_room(kind)]:
-            kind = min(callable_, key=self._busy.__getitem__)
-            waiter = self._waiting[kind].popleft()
-            if not waiter.done():
-                waiter.set_result(None)
-                self._busy[kind] += 1
+        while self._lines.call(kind for kind in Kind if self._has_room(kind)):
+            pass

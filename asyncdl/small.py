@@ -81,6 +81,13 @@ class SmallObject:
             chunk.release()
         return self.saved
 
+    def let_go(self) -> None:
+        """Give back every buffer."""
+        # A thread that is late may still look at the list that there was.
+        chunks, self.chunks = self.chunks, []
+        for chunk in chunks:
+            chunk.release()
+
     def _verify(self) -> None:
         missing = self.size - sum(len(chunk.data) for chunk in self.chunks)
         if missing:

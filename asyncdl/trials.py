@@ -9,13 +9,14 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Final
 
 from asyncdl.edge.clock import Clock
 from asyncdl.engine import FileDownload
 from asyncdl.errors import AsyncdlError, IntegrityError, RefreshError, TransferError
-from asyncdl.job import Commons
+from asyncdl.job import Aside, Commons
 from asyncdl.model import Mirrors, Request, Result, SingleSource
 from asyncdl.options import Options, Retry, Timeouts
 from asyncdl.progress import Reporter
@@ -86,11 +87,14 @@ def download_of(
     clock: Clock,
     deadline: float | None = None,
     admit: Callable[[], bool] = lambda: True,
+    aside: Aside = nullcontext,
 ) -> FileDownload | Trials:
     """What brings the file of a request; the arguments are those of `FileDownload`."""
 
     def make(request: Request) -> FileDownload:
-        return FileDownload(request, options, timeouts, retry, commons, clock=clock, deadline=deadline, admit=admit)
+        return FileDownload(
+            request, options, timeouts, retry, commons, clock=clock, deadline=deadline, admit=admit, aside=aside
+        )
 
     return Trials(request, make, clock) if isinstance(request.source, Mirrors) else make(request)
 

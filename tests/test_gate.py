@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from asyncdl.gate import Gate
 from asyncdl.options import Retry
+from asyncdl.slots import Kind
 from tests.support.clock import ManualClock
 from tests.support.job import turns
 
@@ -427,3 +429,43 @@ def test_nobody_waits_while_there_is_room(most: int, actions: list[tuple[str, in
         assert crowd.gate.passes()
 
     asyncio.run(scenario())
+
+
+async def test_parts_leave_some_to_first_requests() -> None:
+    """Parts, however many wait, leave alone what is kept for first requests; of a lower limit it is less."""
+    gate = Gate(8, ManualClock(), Retry(base=0.0), kept=2)
+    going: list[Kind] = []
+
+    async def go(kind: Kind) -> None:
+        async with gate.turn(kind):
+            going.append(kind)
+            await asyncio.Event().wait()
+
+    tasks = [asyncio.create_task(go(Kind.PART)) for _ in range(20)]
+    await turns()
+    assert [Kind.PART] * 6 == going
+    tasks += [asyncio.create_task(go(Kind.FIRST)) for _ in range(3)]
+    await turns()
+    assert [Kind.FIRST] * 2 == going[6:]
+    tasks[0].cancel()  # six parts become five
+    await turns()
+    assert [Kind.FIRST] == going[8:]
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+    assert [True] * 23 == [task.cancelled() for task in tasks]
+    assert gate.passes()
+
+
+async def test_both_kinds_pass_where_one_may() -> None:
+    """While one request at a time may go, both kinds have their turn."""
+    gate, going = Gate(1, ManualClock(), Retry(base=0.0), kept=0), list[Kind]()
+
+    async def go(kind: Kind) -> None:
+        async with gate.turn(kind):
+            going.append(kind)
+            await asyncio.sleep(0)
+
+    kinds = (Kind.FIRST, Kind.FIRST, Kind.FIRST, Kind.FIRST, Kind.PART, Kind.PART)
+    await asyncio.gather(*(go(kind) for kind in kinds))
+    assert {Kind.FIRST: 2, Kind.PART: 2} == Counter(going[:4])

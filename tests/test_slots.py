@@ -173,3 +173,44 @@ async def test_a_place_comes_back_after_an_error(kind: Kind) -> None:
         with pytest.raises(LookupError):
             await fail()
     assert 0 == slots.busy
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+async def test_cancelled_together(kind: Kind) -> None:
+    """Who waits, and is cancelled together with who goes, is cancelled, and nothing else happens to it."""
+    stage = Stage(Slots(1))
+    names = [await stage.ask(kind) for _ in range(3)]
+    tasks = [stage.tasks.pop(name) for name in names]
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks, timeout=BOUND)
+
+    assert [True] * 3 == [task.cancelled() for task in tasks]
+    assert 0 == stage.slots.busy
+
+
+async def test_turns_where_there_is_one_place() -> None:
+    """With a single place both kinds have their turn, however many of the other wait."""
+    stage = Stage(Slots(1))
+    for kind in (Kind.FIRST, Kind.FIRST, Kind.FIRST, Kind.FIRST, Kind.PART, Kind.PART):
+        await stage.ask(kind)
+    for _ in range(3):
+        await stage.end(stage.inside[0])
+
+    assert {Kind.FIRST: 2, Kind.PART: 2} == Counter(kind for kind, _ in stage.order)
+    await stage.clear()
+
+
+async def test_one_that_turns_out_to_be_a_part() -> None:
+    """A first request of which it is known by now that it brings a part counts as one."""
+    slots = Slots(4, kept=1)
+    async with slots.turn(Kind.FIRST) as first, slots.turn(Kind.PART), slots.turn(Kind.PART):
+        first.is_of(Kind.PART)
+        part = asyncio.create_task(slots.turn(Kind.PART).__aenter__())
+        await settle()
+        assert not part.done()
+        async with asyncio.timeout(BOUND), slots.turn(Kind.FIRST):
+            assert 4 == slots.busy
+        part.cancel()
+        await settle()
+    assert 0 == slots.busy

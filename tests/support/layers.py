@@ -23,7 +23,7 @@ RANKS = {
     "progress": 5,
     "refresher": 5,
     "gate": 5,
-    "slots": 5,
+    "slots": 4,
     "room": 5,
     "summary": 5,
     "checks": 5,
