@@ -84,7 +84,7 @@ async def test_a_long_list_costs_its_names_only(tmp_path: Path, no_leaks: Snapsh
 
 
 @pytest.mark.slow
-async def test_a_million_rows() -> None:
+async def test_very_many_rows() -> None:
     """Read in a process of its own, which is no larger after them than after the first thousand."""
     (grown,) = await run_python(
         """
@@ -93,11 +93,11 @@ async def test_a_million_rows() -> None:
         def size():
             return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
-        rows = read(f"https://host/{number}.bin?sig={number}\\n" for number in range(1_000_000))
+        rows = read(f"https://host/{number}.bin?sig={number}\\n" for number in range(300_000))
         for _ in range(1000):
             next(rows)
         before = size()
-        assert 999_000 == sum(1 for _ in rows)
+        assert 299_000 == sum(1 for _ in rows)
         print(size() - before)
         """
     )
