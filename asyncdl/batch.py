@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeAlias
@@ -28,6 +29,9 @@ _MOST_HELD_OVER: Final = 64
 _MOST_ASIDE: Final = 64
 #: Of the files at work, one in so many is not a large one, as long as there are others.
 _SMALL_SHARE: Final = 4
+
+#: The batch that a task is at work for.
+_at_work_for: ContextVar[Batch | None] = ContextVar("asyncdl batch", default=None)
 
 
 @dataclass(slots=True, eq=False)
@@ -118,11 +122,16 @@ class Batch:
         raise StopAsyncIteration
 
     async def aclose(self) -> None:
-        """Cancel what is at work, and wait for its end: every file is whole, resumable or absent."""
+        """Cancel what is at work, and wait for its end: every file is whole, resumable or absent.
+
+        From within the batch, by its rows or a source, it only cancels.
+        """
         self._told = True
         if self._running is None:
             self._running = asyncio.create_task(asyncio.sleep(0))
         self._running.cancel()
+        if _at_work_for.get() is self:
+            return  # it would wait for itself
         cancelled: asyncio.CancelledError | None = None
         while not self._running.done():
             # Each file bounds what it does after a cancellation, and nobody is to go on while it is at that: whoever
@@ -141,6 +150,7 @@ class Batch:
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
+        _at_work_for.set(self)
         self._deadline = None if self._total is None else loop.time() + self._total
         try:
             async with asyncio.TaskGroup() as group:

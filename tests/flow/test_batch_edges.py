@@ -318,3 +318,28 @@ async def test_rows_are_closed_early(tmp_path: Path) -> None:
         await anext(batch)
         await batch.aclose()
         assert closed.is_set()
+
+
+@pytest.mark.parametrize("who", ["rows", "source"])
+async def test_closed_from_within(tmp_path: Path, who: str) -> None:
+    """Rows or a source that close the batch they are of end it, and do not wait for themselves."""
+
+    async def close() -> None:
+        await batch.aclose()
+        await asyncio.sleep(0)
+
+    async def source(_: asyncdl.SignedUrl | None) -> str:
+        await close()
+        return ""
+
+    async def listing() -> AsyncIterator[asyncdl.Request]:
+        yield asyncdl.Request(origin.url("/small-0"), tmp_path / "file")
+        if who == "rows":
+            await close()
+        yield asyncdl.Request(source, tmp_path / "other")
+
+    async with Origin() as origin, downloader(files=1) as many:
+        stock(origin, 1)
+        batch = many.run(listing())
+        results = await every(batch)
+    assert [tmp_path / "file"] == [result.path for result in results]
