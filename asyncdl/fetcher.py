@@ -47,7 +47,7 @@ from asyncdl.rules.ranges import (
 from asyncdl.rules.rejection import Refusal, RefusalKind, read_refusal
 from asyncdl.rules.retry import delay
 from asyncdl.slots import Kind, Place
-from asyncdl.suppliers import PassedOverError, Supplier
+from asyncdl.suppliers import PassedOverError
 
 _logger = logging.getLogger("asyncdl")
 
@@ -100,7 +100,7 @@ class Fetcher:
             fault: TransferError | None = None
             self._crowded_out = False
             try:
-                await self._request(claim)
+                await (self._request_anywhere(claim) if suppliers.plural else self._request(claim))
             except PassedOverError:
                 continue
             except TransferError as error:
@@ -169,20 +169,21 @@ class Fetcher:
         async with job.aside() if job.remote is None else nullcontext():
             await job.clock.sleep(seconds)
 
-    async def _request(self, claim: Claim) -> None:
-        """Ask once for the rest of a claim and take what comes."""
+    async def _request_anywhere(self, claim: Claim) -> None:
         job = self._job
         supplier = self._supplier = job.suppliers.only or await job.suppliers.choose()
         self._receiver.refresher = supplier.refresher
         self._asked = job.clock.monotonic()
         supplier.busy += 1
         try:
-            await self._ask(claim, supplier)
+            await self._request(claim)
         finally:
             supplier.busy -= 1
 
-    async def _ask(self, claim: Claim, supplier: Supplier) -> None:
-        job, refresher = self._job, supplier.refresher
+    async def _request(self, claim: Claim) -> None:
+        """Ask once for the rest of a claim and take what comes."""
+        job, supplier = self._job, self._supplier
+        refresher = supplier.refresher
         await refresher.lease()  # it says which host's turn to wait for
         kind = Kind.FIRST if job.remote is None and job.scheduler.planner is None else Kind.PART
         while kind is Kind.FIRST and (pause := supplier.host.gate.pause) > 0:

@@ -257,8 +257,9 @@ class UrlRefresher:
 
 def refreshers_of(source: Source, options: Options, timeouts: Timeouts, clock: Clock) -> tuple[UrlRefresher, ...]:
     """One for each place that has the object."""
-    sources = source.sources if isinstance(source, Mirrors) else (source,)
-    return tuple(UrlRefresher(each, options, timeouts, clock) for each in sources)
+    if isinstance(source, Mirrors):
+        return tuple(UrlRefresher(each, options, timeouts, clock) for each in source.sources)
+    return (UrlRefresher(source, options, timeouts, clock),)
 
 
 def _checked(answer: object) -> SignedUrl:

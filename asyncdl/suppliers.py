@@ -129,6 +129,19 @@ class Suppliers:
         used: numbers of those of which a response was accepted.
     """
 
+    __slots__ = (
+        "_clock",
+        "_declared_size",
+        "_known",
+        "_living",
+        "_pinned",
+        "all",
+        "only",
+        "plural",
+        "prior",
+        "used",
+    )
+
     def __init__(
         self,
         refreshers: Sequence[UrlRefresher],
