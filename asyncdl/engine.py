@@ -144,7 +144,7 @@ class FileDownload:
         saved = await self._small.save()
         self._wanted = self._small.wanted
         if not saved:
-            await self._target.look()
+            await self._target.look_again(self._small.size)
             raise _AlreadyThereError
         return self._small.size
 

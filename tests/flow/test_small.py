@@ -225,6 +225,29 @@ async def test_destination_that_appears_meanwhile(tmp_path: Path, appeared: byte
     assert ["file"] == names(dest)
 
 
+@pytest.mark.parametrize("then", [None, b"x" * 7], ids=["gone", "another"])
+async def test_file_that_does_not_stay_as_it_appeared(tmp_path: Path, then: bytes | None) -> None:
+    """What was taken for the object is gone at the next look: nobody is told that the object is there."""
+    dest = tmp_path / "file"
+
+    class Fleeting(NotingDisk):
+        def status(self, path: Path) -> os.stat_result | None:
+            found = super().status(path)
+            if path == dest and found is not None and found.st_size == SIZE:
+                dest.unlink()
+                if then is not None:
+                    dest.write_bytes(then)
+            return found
+
+    disk = Fleeting(dest)
+    disk.before = lambda note: dest.write_bytes(b"x" * SIZE) if note == "write .part" else None
+
+    with pytest.raises(asyncdl.DestinationExistsError):
+        await brought(disk, dest)
+
+    assert then == (dest.read_bytes() if dest.exists() else None)
+
+
 @pytest.mark.parametrize("right", [True, False])
 async def test_file_that_appears_is_held_against_the_promise(tmp_path: Path, right: bool) -> None:
     """What the server promised of the object is known by then, and counts as for a file that was there before."""
