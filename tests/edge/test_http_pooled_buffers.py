@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
+import socket
 import ssl
+import struct
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -233,6 +235,26 @@ class TestGivenBack:
 
             assert CONTENT.read(START, START + after) == bytes(data)
         assert ([], True) == (made.lent(), made.free(over._pool))
+
+    async def test_reset(self, over: AiohttpTransport) -> None:
+        """The error says how the connection ended."""
+
+        async def tell(writer: asyncio.StreamWriter, data: bytes) -> None:
+            writer.write(data[:1000])
+            await until(lambda: taken.received == 1000)
+            server_side = writer.get_extra_info("socket")
+            server_side.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            writer.close()
+
+        async with Parts(tell) as server, server.asked(over, START, START + 4 * CHUNK) as (response, gate):
+            taken = response.body(START, START + 4 * CHUNK)
+            gate.set()
+            data = bytearray()
+            with pytest.raises(ConnectError, match="the connection broke: connection reset by the other side"):
+                await rest(taken, data)
+
+            assert PooledBody is type(taken)
+            assert CONTENT.read(START, START + 1000) == bytes(data)
 
     async def test_broken_unasked(self, over: AiohttpTransport, context: ssl.SSLContext | None, made: Made) -> None:
         """While nobody waits: what had come is handed out to whoever asks then."""
