@@ -256,6 +256,34 @@ class TestGivenBack:
             assert PooledBody is type(taken)
             assert CONTENT.read(START, START + 1000) == bytes(data)
 
+    @pytest.mark.parametrize("context", ["https"], indirect=True)
+    @pytest.mark.parametrize("more", [b"", b"junk"])
+    async def test_closed_while_nobody_asks(
+        self, over: AiohttpTransport, context: ssl.SSLContext | None, made: Made, more: bytes
+    ) -> None:
+        """What TLS holds by then is more than a buffer: all of it is handed out, and nothing but the body."""
+        length = 3 * CHUNK + 1000
+
+        async def tell(writer: asyncio.StreamWriter, data: bytes) -> None:
+            writer.write(data + more)
+            underneath = writer.transport._ssl_protocol._transport  # type: ignore[attr-defined]
+            await until(lambda: not underneath.get_write_buffer_size())
+            # Not as asyncio closes TLS, which waits for the other side.
+            writer.get_extra_info("socket").shutdown(socket.SHUT_WR)
+
+        async with Parts(tell, secure=context) as server:
+            async with server.taken(over, START, START + length, PooledBody) as body:
+                assert isinstance(body, PooledBody)
+                transport = body._handler.transport
+                await until(lambda: transport._ssl_protocol._eof_received)  # type: ignore[union-attr]
+                unasked = body.received
+                data = bytearray()
+                await rest(body, data)
+
+            assert CHUNK == unasked
+            assert CONTENT.read(START, START + length) == bytes(data)
+        assert ([], True) == (made.lent(), made.free(over._pool))
+
     async def test_broken_unasked(self, over: AiohttpTransport, context: ssl.SSLContext | None, made: Made) -> None:
         """While nobody waits: what had come is handed out to whoever asks then."""
 
