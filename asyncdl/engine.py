@@ -165,10 +165,11 @@ class FileDownload:
         if self._large:
             return await self._large.publish()
         assert self._small is not None  # noqa: S101  # one of the two has all the bytes
-        if not await self._small.save():
-            await self._target.look()
-            raise _AlreadyThereError
+        saved = await self._small.save()
         self._wanted = self._small.wanted
+        if not saved:
+            await self._target.look_again(self._small.size)
+            raise _AlreadyThereError
         return self._small.size
 
     async def _transfer(self, reporter: Reporter) -> None:

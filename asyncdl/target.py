@@ -41,6 +41,17 @@ class Target:
         self.existing = None if request.if_exists == "replace" else self._found.size
         return request.size is not None and self.is_there(request.size)
 
+    async def look_again(self, size: int) -> None:
+        """See what appeared during the download, which had `size` bytes a moment ago.
+
+        Raises:
+            DestinationExistsError: it has not any more, or is not there.
+            StorageError: as `look`.
+        """
+        await self.look()
+        if not self.is_there(size):
+            raise exists(self._request.dest, "it appeared while the download ran, and went again")
+
     def taken(self) -> AbstractContextManager[None]:
         """Keep other downloads of this process away, or be kept away; see `destination.taken`."""
         return taken(self._found, self._disk)

@@ -173,6 +173,26 @@ async def test_bytes_that_come_again(one_stream: bool) -> None:
     assert 6 * PIECE == desk.writer.written
 
 
+async def test_bytes_that_come_again_under_a_flush() -> None:
+    """They are given up only after the flush has claimed them: the other way round the claim would outlive them."""
+    sink = SlowFlushes()
+    desk = Desk(sink)
+    desk.put(0, 1, 2, 3)
+    task = asyncio.create_task(desk.writer.run())
+    await desk.until(lambda: len(sink.begun) == 1)
+    desk.put(1)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    before = list(sink.events)
+    sink.let.set()
+    desk.queue.put_nowait(None)
+    await task
+
+    assert "forget" not in before
+    assert ["commit", "forget", "write", "commit"] == sink.events[-4:]
+    assert pieces((1, 2)) == sink.forgotten
+
+
 async def test_the_same_byte_twice_in_one_batch() -> None:
     """It is written twice, in the order in which it came."""
     desk = Desk(batch=8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures.thread  # noqa: F401  # a loop loads it late, when there may be no descriptor left to do so
 import contextlib
 import errno
 import os

@@ -2,12 +2,14 @@
 
 Each thread that runs Python wants the interpreter's lock for itself, and the event loop has to get it back from each;
 so calls that take some microseconds are done soonest by one. A disk that takes its time to sync is a different case.
+
+The threads are not of the loop's own pool: `asyncio.run` waits for those without a bound, and so would whoever gave up
+on a disk that hangs; and where others keep that pool busy, nothing would be done here.
 """
 
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures.thread  # noqa: F401  # the loop loads it late, when there may be no descriptor left to do so
 import contextlib
 import threading
 from collections import deque
@@ -17,81 +19,115 @@ from weakref import WeakKeyDictionary
 
 T = TypeVar("T")
 
-#: Seconds that a call waits before another thread comes to help; the loop's pool bounds how many there are.
+#: What the threads are called.
+NAME: Final = "asyncdl errands"
+#: Most threads of one loop: what they wait for is one disk, or a few.
+MOST: Final = 16
+#: Seconds that a call waits before another thread comes to help.
 _PATIENCE: Final = 0.002
+#: Seconds after which a thread with nothing to do ends: it may outlive its loop for as long.
+_IDLE: Final = 0.25
 
+# Nothing that is kept here between calls may lead to the loop: no loop would ever go.
 _of_loops: WeakKeyDictionary[asyncio.AbstractEventLoop, Errands] = WeakKeyDictionary()
 
 
 def errand(call: Callable[[], T]) -> asyncio.Future[T]:
-    """The outcome of `call`, which runs in the loop's own pool. Once begun, it goes on even if this is cancelled."""
+    """The outcome of `call`, which runs in a thread. Once begun, it goes on even if this is cancelled.
+
+    Raises:
+        RuntimeError: the system gives us no thread; `call` will not run.
+    """
     loop = asyncio.get_running_loop()
     errands = _of_loops.get(loop)
     if errands is None:
-        errands = _of_loops[loop] = Errands(loop)
+        errands = _of_loops[loop] = Errands()
     return errands.run(call)
 
 
 class Errands:
     """Those of one event loop."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._lock = threading.Lock()
+    def __init__(self) -> None:
+        self._news = threading.Condition()
         self._waiting: deque[tuple[Callable[[], Any], asyncio.Future[Any]]] = deque()
-        self._threads = 0
+        self._busy = self._idle = self._called = 0
         self._done: deque[tuple[asyncio.Future[Any], Any, BaseException | None]] = deque()
         self._told = False
-        self._timer: asyncio.TimerHandle | None = None
+        self._help_is_due = False
 
     def run(self, call: Callable[[], T]) -> asyncio.Future[T]:
         """See `errand`."""
-        outcome: asyncio.Future[T] = self._loop.create_future()
-        with self._lock:
+        loop = asyncio.get_running_loop()
+        outcome: asyncio.Future[T] = loop.create_future()
+        with self._news:
+            at_work = self._busy > 0
+            if not at_work:
+                self._send_one()  # it looks for something to do once we are out of here
             self._waiting.append((call, outcome))
-            idle = not self._threads
-        if idle:
-            self._send_one()
-        elif self._timer is None:
-            self._timer = self._loop.call_later(_PATIENCE, self._send_help)
+        if at_work:
+            self._have_help(loop)
         return outcome
 
-    def _send_one(self) -> None:
-        with self._lock:
-            self._threads += 1
-        try:
-            # The pool keeps what it runs; nothing comes of it but what `_tell` tells.
-            _ = self._loop.run_in_executor(None, self._work)
-        except BaseException:
-            self._threads -= 1
-            raise
+    def _have_help(self, loop: asyncio.AbstractEventLoop) -> None:
+        if not self._help_is_due:
+            self._help_is_due = True
+            loop.call_later(_PATIENCE, self._send_help, loop)
 
-    def _send_help(self) -> None:
-        self._timer = None
-        if self._waiting:
-            self._send_one()
-            self._timer = self._loop.call_later(_PATIENCE, self._send_help)
+    def _send_help(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._help_is_due = False
+        with self._news:
+            # Where all are at work, each takes what waits when it comes back.
+            if not self._waiting or self._busy >= MOST:
+                return
+            with contextlib.suppress(RuntimeError):  # no thread to be had: those at work will do it
+                self._send_one()
+        self._have_help(loop)
+
+    def _send_one(self) -> None:
+        if self._idle:
+            self._idle -= 1
+            self._called += 1
+            self._news.notify()
+        else:
+            # One that a disk never lets go must not keep the process from ending.
+            threading.Thread(target=self._work, name=NAME, daemon=True).start()
+        self._busy += 1
 
     def _work(self) -> None:
-        while True:
-            with self._lock:
-                if not self._waiting:
-                    self._threads -= 1
-                    return
-                call, outcome = self._waiting.popleft()
-            if outcome.cancelled():
-                continue
-            try:
-                self._tell(outcome, call(), None)
-            except BaseException as error:  # noqa: BLE001  # it is for whoever waits
-                self._tell(outcome, None, error)
+        while (item := self._next()) is not None:
+            self._do(*item)
+            del item  # it is not to be kept while there is nothing to do
+
+    def _next(self) -> tuple[Callable[[], Any], asyncio.Future[Any]] | None:
+        """What to do next; None after a while without."""
+        with self._news:
+            while not self._waiting:
+                self._busy -= 1
+                self._idle += 1
+                if not self._news.wait_for(lambda: self._called, _IDLE):
+                    self._idle -= 1
+                    return None
+                self._called -= 1
+            return self._waiting.popleft()
+
+    def _do(self, call: Callable[[], Any], outcome: asyncio.Future[Any]) -> None:
+        if outcome.cancelled():
+            return
+        try:
+            self._tell(outcome, call(), None)
+        except BaseException as error:  # noqa: BLE001  # it is for whoever waits
+            self._tell(outcome, None, error)
 
     def _tell(self, outcome: asyncio.Future[Any], result: object, error: BaseException | None) -> None:
         self._done.append((outcome, result, error))
         if not self._told:
             self._told = True
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                self._loop.call_soon_threadsafe(self._hand_out)
+            try:
+                outcome.get_loop().call_soon_threadsafe(self._hand_out)
+            except RuntimeError:  # the loop is closed: nobody waits any more
+                self._done.clear()
+                self._told = False
 
     def _hand_out(self) -> None:
         self._told = False  # before the first look: what comes later is told again

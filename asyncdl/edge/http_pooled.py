@@ -12,6 +12,7 @@ body comes the plain way.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Callable
 from typing import Final
@@ -100,6 +101,18 @@ class PooledHandler(HeadFirst, asyncio.BufferedProtocol):
             self.body.filled(nbytes)
         else:
             self.data_received(bytes(self._head[:nbytes]))
+
+    def eof_received(self) -> None:
+        super().eof_received()
+        # asyncio's TLS fills one more buffer when the other side has closed, and forgets what else it holds.
+        secure = None if self.transport is None else self.transport.get_extra_info("ssl_object")
+        with contextlib.suppress(OSError):  # one of them says that there is no more
+            while secure is not None and self.body is not None:
+                room = self.body.room()
+                count = secure.read(len(room), room)
+                if not count:
+                    break
+                self.body.filled(count)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         body, self.body = self.body, None

@@ -14,6 +14,7 @@ import stat
 import threading
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from asyncdl.edge import journal_file
 from asyncdl.edge.disk import Disk, Place, is_named
@@ -28,6 +29,9 @@ _DONE_SUFFIX = ".part.done"
 #: Bytes of one name (NAME_MAX of Linux, macOS and the BSDs); of them, what the longest suffix of ours takes.
 _NAME_MAX = 255
 _LONGEST_SUFFIX = len(_JOURNAL_SUFFIX + ".new")
+
+#: Of a file.
+Status: TypeAlias = os.stat_result
 
 _holding = threading.Lock()
 
@@ -274,6 +278,15 @@ def publish(disk: Disk, names: Names, ours: os.stat_result) -> None:
         raise busy(names.part)
     disk.replace(names.done, names.dest)
     disk.sync_directory(names.dest.parent)
+
+
+def take_back(disk: Disk, names: Names, ours: os.stat_result) -> None:
+    """Remove the file of which `ours` is the status, unless it is the destination by now. Raises nothing."""
+    for path in (names.part, names.done):
+        with contextlib.suppress(OSError):
+            there = disk.status(path)
+            if there is not None and os.path.samestat(ours, there):
+                disk.unlink(path)
 
 
 def is_clear(disk: Disk, names: Names) -> bool:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 
-from asyncdl.edge.disk import Disk, is_named, write_all
-from asyncdl.edge.opening import Names, create_beside_nothing, publish, still_ours
+from asyncdl.edge.disk import Disk, write_all
+from asyncdl.edge.opening import Names, Status, create_beside_nothing, publish, still_ours, take_back
 from asyncdl.edge.refusals import exists, refuse_odd, storage_error, too_large
 from asyncdl.edge.threads import Errand
 from asyncdl.errors import StorageError
@@ -29,6 +29,7 @@ class SmallFile:
         self._names, self._if_exists, self._mode = names, if_exists, mode
         self._check_space, self._disk = check_space, disk
         self._descriptor = -1
+        self._ours: Status | None = None
         self._doing = "create"
 
     def save(self, chunks: Sequence[Chunk], size: int, errand: Errand) -> bool:
@@ -82,7 +83,7 @@ class SmallFile:
                 return False
             if self._if_exists != "replace":
                 raise exists(names.dest, "it appeared while the download ran")
-        ours = still_ours(disk, names, self._descriptor)
+        self._ours = ours = still_ours(disk, names, self._descriptor)
         if not disk.renames_open_files:
             self._close()
         publish(disk, names, ours)
@@ -90,18 +91,14 @@ class SmallFile:
 
     def _clear(self) -> None:
         """Take away what is ours and has not become the destination."""
-        disk, names = self._disk, self._names
-        if self._descriptor < 0:
-            return
-        if not disk.renames_open_files:
-            self._close()
+        disk = self._disk
+        if self._descriptor >= 0:
             with contextlib.suppress(OSError):
-                disk.unlink(names.part)
-            return
-        for path in (names.part, names.done):
-            with contextlib.suppress(OSError):
-                if is_named(disk, self._descriptor, path):
-                    disk.unlink(path)
+                self._ours = disk.fstat(self._descriptor)
+            if not disk.renames_open_files:
+                self._close()
+        if self._ours is not None:
+            take_back(disk, self._names, self._ours)
 
     def _close(self) -> None:
         descriptor, self._descriptor = self._descriptor, -1

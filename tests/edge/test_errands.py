@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
+import weakref
+from typing import Any
 
 import pytest
 
+from asyncdl.edge import errands
 from asyncdl.edge.errands import errand
+from tests.support.bodies import until
 
 BOUND = 5.0
 
@@ -18,11 +23,12 @@ class Stuck:
     """A call that ends when it is told to."""
 
     def __init__(self) -> None:
-        self.begun, self.go = threading.Event(), threading.Event()
+        self.begun, self.go, self.ended = threading.Event(), threading.Event(), threading.Event()
 
     def __call__(self) -> str:
         self.begun.set()
         self.go.wait(BOUND)
+        self.ended.set()
         return "stuck"
 
 
@@ -109,3 +115,132 @@ def test_loop_that_ends() -> None:
         return await errand(lambda: 2)
 
     assert 2 == asyncio.run(again())
+
+
+def test_loop_that_ends_before_a_call() -> None:
+    """A disk that hangs does not keep the loop of whoever gave up on it from ending; the call harms nobody later."""
+    stuck = Stuck()
+
+    async def leave() -> None:
+        outcome = errand(stuck)
+        await begun(stuck)
+        outcome.cancel()
+
+    asyncio.run(leave())
+    ended = stuck.ended.is_set()
+    stuck.go.set()
+
+    assert not ended
+    assert stuck.ended.wait(BOUND)
+
+
+def test_loop_is_let_go() -> None:
+    """What is kept for a loop ends with it, also where a call was still waiting for its turn."""
+    loops: list[weakref.ref[asyncio.AbstractEventLoop]] = []
+
+    async def use() -> None:
+        loops.append(weakref.ref(asyncio.get_running_loop()))
+        assert [1, 2, 3] == await asyncio.gather(*(errand(lambda number=n: number) for n in (1, 2, 3)))  # type: ignore[misc]
+
+    for _ in range(3):
+        asyncio.run(use())
+    gc.collect()
+
+    assert [None, None, None] == [loop() for loop in loops]
+
+
+async def test_threads_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where every call hangs, more and more help is not sent for; those that waited get their turn all the same."""
+    monkeypatch.setattr(errands, "_PATIENCE", 0.0)
+    stuck = [Stuck() for _ in range(40)]
+    outcomes = [errand(one) for one in stuck]
+    loop = asyncio.get_running_loop()
+    asked: list[object] = []
+    later = loop.call_later
+
+    def note(*arguments: Any) -> asyncio.TimerHandle:
+        asked.append(arguments)
+        return later(*arguments)
+
+    monkeypatch.setattr(loop, "call_later", note)
+    for _ in range(200):
+        await asyncio.sleep(0)
+    await begun(stuck[1])
+    asked.clear()
+    for _ in range(50):
+        await asyncio.sleep(0)
+    still_asked = len(asked)
+    several = sum(one.begun.is_set() for one in stuck)
+    for one in stuck:
+        one.go.set()
+
+    assert 0 == still_asked
+    assert 1 < several < len(stuck)
+    assert ["stuck"] * len(stuck) == await asyncio.wait_for(asyncio.gather(*outcomes), BOUND)
+
+
+async def test_no_thread_to_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call that could not be begun is not done later, when everybody has been told that it failed."""
+    done: list[str] = []
+
+    def refuse(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError, match="can't start"):
+            await errand(lambda: done.append("first"))
+    await errand(lambda: done.append("second"))
+
+    assert ["second"] == done
+
+
+async def test_no_further_thread_to_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is at work does what waits, if nobody can help."""
+    stuck = Stuck()
+    first = errand(stuck)
+    await begun(stuck)
+
+    def refuse(self: threading.Thread) -> None:
+        refused.set()
+        raise RuntimeError("can't start new thread")
+
+    refused = asyncio.Event()
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        second = errand(lambda: "second")
+        await asyncio.wait_for(refused.wait(), BOUND)
+        stuck.go.set()
+
+        assert "second" == await asyncio.wait_for(second, BOUND)
+    assert "stuck" == await first
+
+
+async def test_thread_that_waits_is_used_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls one after another are done by one thread, which keeps nothing of them meanwhile."""
+    monkeypatch.setattr(errands, "_IDLE", BOUND)
+
+    class Outcome:
+        pass
+
+    def work() -> tuple[threading.Thread, Outcome]:
+        return threading.current_thread(), Outcome()
+
+    first, kept = await errand(work)
+    kept_by_nobody = weakref.ref(kept)
+    del kept
+    await until(lambda: errands._of_loops[asyncio.get_running_loop()]._idle == 1)
+    await until(lambda: kept_by_nobody() is None)
+    second, _ = await errand(work)
+
+    assert first is second
+
+
+async def test_threads_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread with nothing to do goes; the next call has another."""
+    monkeypatch.setattr(errands, "_IDLE", 0.0)
+    thread = await errand(threading.current_thread)
+    await asyncio.to_thread(thread.join, BOUND)
+
+    assert not thread.is_alive()
+    assert 1 == await asyncio.wait_for(errand(lambda: 1), BOUND)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
+import socket
 import ssl
+import struct
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -232,6 +234,54 @@ class TestGivenBack:
                     await rest(body, data)
 
             assert CONTENT.read(START, START + after) == bytes(data)
+        assert ([], True) == (made.lent(), made.free(over._pool))
+
+    async def test_reset(self, over: AiohttpTransport) -> None:
+        """The error says how the connection ended."""
+
+        async def tell(writer: asyncio.StreamWriter, data: bytes) -> None:
+            writer.write(data[:1000])
+            await until(lambda: taken.received == 1000)
+            server_side = writer.get_extra_info("socket")
+            server_side.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            writer.close()
+
+        async with Parts(tell) as server, server.asked(over, START, START + 4 * CHUNK) as (response, gate):
+            taken = response.body(START, START + 4 * CHUNK)
+            gate.set()
+            data = bytearray()
+            with pytest.raises(ConnectError, match="the connection broke: connection reset by the other side"):
+                await rest(taken, data)
+
+            assert PooledBody is type(taken)
+            assert CONTENT.read(START, START + 1000) == bytes(data)
+
+    @pytest.mark.parametrize("context", ["https"], indirect=True)
+    @pytest.mark.parametrize("more", [b"", b"junk"])
+    async def test_closed_while_nobody_asks(
+        self, over: AiohttpTransport, context: ssl.SSLContext | None, made: Made, more: bytes
+    ) -> None:
+        """What TLS holds by then is more than a buffer: all of it is handed out, and nothing but the body."""
+        length = 3 * CHUNK + 1000
+
+        async def tell(writer: asyncio.StreamWriter, data: bytes) -> None:
+            writer.write(data + more)
+            underneath = writer.transport._ssl_protocol._transport  # type: ignore[attr-defined]
+            await until(lambda: not underneath.get_write_buffer_size())
+            # Not as asyncio closes TLS, which waits for the other side.
+            writer.get_extra_info("socket").shutdown(socket.SHUT_WR)
+
+        async with Parts(tell, secure=context) as server:
+            async with server.taken(over, START, START + length, PooledBody) as body:
+                assert isinstance(body, PooledBody)
+                transport = body._handler.transport
+                await until(lambda: transport._ssl_protocol._eof_received)  # type: ignore[union-attr]
+                unasked = body.received
+                data = bytearray()
+                await rest(body, data)
+
+            assert CHUNK == unasked
+            assert CONTENT.read(START, START + length) == bytes(data)
         assert ([], True) == (made.lent(), made.free(over._pool))
 
     async def test_broken_unasked(self, over: AiohttpTransport, context: ssl.SSLContext | None, made: Made) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import dataclasses
 import errno
 import hashlib
 import os
@@ -22,7 +24,7 @@ from asyncdl.model import Request
 from asyncdl.progress import Reporter
 from asyncdl.testing import Content, Fault, Origin
 from tests.support.disks import Elsewhere, NotingDisk
-from tests.support.fakes import ScriptedTransport
+from tests.support.fakes import ScriptedTransport, honest
 from tests.support.flow import EAGER, KIB, QUICK, fetch, holds, small
 
 #: Of one item of the queue, in these tests.
@@ -35,11 +37,13 @@ DATA = Content(1, SIZE).read(0, SIZE)
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
 
-async def brought(disk: NotingDisk | Elsewhere, dest: Path, **changes: Any) -> asyncdl.Result:
+async def brought(
+    disk: NotingDisk | Elsewhere, dest: Path, *, transport: ScriptedTransport | None = None, **changes: Any
+) -> asyncdl.Result:
     """One download on this disk, from a server without a network."""
     request = Request("https://host.example/object", dest, **changes)
     clock = Clock()
-    commons = Commons.of_one(ScriptedTransport(DATA, chunk_size=CHUNK), OPTIONS, clock, EAGER)
+    commons = Commons.of_one(transport or ScriptedTransport(DATA, chunk_size=CHUNK), OPTIONS, clock, EAGER)
     download = FileDownload(request, OPTIONS, QUICK, EAGER, commons, clock=clock, disk=disk)
     return await download.run(Reporter(None, clock))
 
@@ -143,9 +147,13 @@ async def test_checksum(origin: Origin, tmp_path: Path) -> None:
     assert holds(tmp_path / "file", content)
 
 
+@pytest.mark.parametrize("renames_open_files", [True, False])
 @pytest.mark.parametrize("call", ["create .part", "write", "sync .part", "rename .part ", "rename .part.done", "mode"])
-async def test_disk_that_refuses(tmp_path: Path, call: str) -> None:
+async def test_disk_that_refuses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, renames_open_files: bool
+) -> None:
     """Whatever the system refuses before the file has its name leaves what was there, and nothing else."""
+    monkeypatch.setattr(NotingDisk, "renames_open_files", renames_open_files)
     dest = tmp_path / "file"
     dest.write_bytes(b"old")
     disk = NotingDisk(dest)
@@ -214,6 +222,51 @@ async def test_destination_that_appears_meanwhile(tmp_path: Path, appeared: byte
         assert end is (await brought(disk, dest, if_exists=if_exists)).outcome
 
     assert dest.read_bytes() == (DATA if end is asyncdl.Outcome.DOWNLOADED else appeared)
+    assert ["file"] == names(dest)
+
+
+@pytest.mark.parametrize("then", [None, b"x" * 7], ids=["gone", "another"])
+async def test_file_that_does_not_stay_as_it_appeared(tmp_path: Path, then: bytes | None) -> None:
+    """What was taken for the object is gone at the next look: nobody is told that the object is there."""
+    dest = tmp_path / "file"
+
+    class Fleeting(NotingDisk):
+        def status(self, path: Path) -> os.stat_result | None:
+            found = super().status(path)
+            if path == dest and found is not None and found.st_size == SIZE:
+                dest.unlink()
+                if then is not None:
+                    dest.write_bytes(then)
+            return found
+
+    disk = Fleeting(dest)
+    disk.before = lambda note: dest.write_bytes(b"x" * SIZE) if note == "write .part" else None
+
+    with pytest.raises(asyncdl.DestinationExistsError):
+        await brought(disk, dest)
+
+    assert then == (dest.read_bytes() if dest.exists() else None)
+
+
+@pytest.mark.parametrize("right", [True, False])
+async def test_file_that_appears_is_held_against_the_promise(tmp_path: Path, right: bool) -> None:
+    """What the server promised of the object is known by then, and counts as for a file that was there before."""
+    dest = tmp_path / "file"
+    digest = hashlib.sha256(DATA).digest()
+    promise = ("Repr-Digest", f"sha-256=:{base64.b64encode(digest).decode()}:")
+    disk, transport = NotingDisk(dest), ScriptedTransport(DATA, chunk_size=CHUNK)
+    transport.script(lambda call: dataclasses.replace(reply := honest(DATA, call), headers=(*reply.headers, promise)))
+    appeared = DATA if right else b"x" * SIZE
+    disk.before = lambda note: dest.write_bytes(appeared) if note == "write .part" else None
+
+    if right:
+        result = await brought(disk, dest, transport=transport)
+        assert (asyncdl.Outcome.SKIPPED, asyncdl.Checksum("sha256", digest)) == (result.outcome, result.checksum)
+    else:
+        with pytest.raises(asyncdl.DestinationExistsError, match="sha256"):
+            await brought(disk, dest, transport=transport)
+
+    assert appeared == dest.read_bytes()
     assert ["file"] == names(dest)
 
 

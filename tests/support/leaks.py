@@ -9,10 +9,12 @@ import time
 from dataclasses import dataclass
 from typing import Self
 
+from asyncdl.edge import errands
+
 #: Where Linux lists a process's open descriptors; elsewhere descriptors go unchecked.
 _DESCRIPTORS = "/proc/self/fd"
-#: Idle threads of the event loop's and anyio's pools: bounded, and ended with the loop.
-_POOL_PREFIXES = ("asyncio_", "AnyIO worker thread")
+#: Idle threads of the event loop's and anyio's pools, and of our own: bounded, and ended with the loop, or soon after.
+_POOL_PREFIXES = ("asyncio_", "AnyIO worker thread", errands.NAME)
 _POLL = 0.01
 
 
