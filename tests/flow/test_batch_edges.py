@@ -157,6 +157,8 @@ async def test_a_callback_that_is_cancelled_costs_no_result(tmp_path: Path) -> N
 @pytest.mark.parametrize("fault", ["checksum", "connection"])
 async def test_errors_keep_no_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
     """Whoever keeps the results of files that failed does not keep what had come of those files."""
+    gc.collect()
+    others = [each for each in gc.get_objects() if isinstance(each, Chunk)]  # of other tests in this process
     pools: list[BufferPool] = []
     made = BufferPool.__init__
 
@@ -176,7 +178,8 @@ async def test_errors_keep_no_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     gc.collect()
 
     assert [asyncdl.Outcome.FAILED] * 12 == [result.outcome for result in results]
-    assert [] == [each for each in gc.get_objects() if isinstance(each, Chunk) and each.data]
+    kept = [each for each in gc.get_objects() if isinstance(each, Chunk) and each.data]
+    assert [] == [each for each in kept if not any(each is other for other in others)]
     # One for the file that is at work, and one that is still on its way back.
     assert [True] == [1 <= len(pool._free) <= 2 for pool in pools]
 
