@@ -19,6 +19,8 @@ FILE = 100_000
 AT_ONCE = 16
 _THREADS = 64
 DURABLE = ", durable"
+#: What aiohttp and the disk take by themselves.
+LIMIT = "limit: aiohttp + fsync"
 
 #: A command line out of: a list of URLs, a directory to fill.
 _Command = Callable[[Path, Path], list[str]]
@@ -58,7 +60,10 @@ _COMMANDS: dict[str, _Command] = {
     "curl": _curl,
     "aria2c": _aria2c,
     "wget2": _wget2,
+    LIMIT: _child("aiohttp", AT_ONCE),
 }
+#: These make each file durable by themselves.
+_FLUSHING = frozenset({"asyncdl", LIMIT})
 
 
 def many(settings: Settings) -> Results:
@@ -74,18 +79,22 @@ def many(settings: Settings) -> Results:
         listed.write_text("".join(site.url(name) + "\n" for name in names))
         rows = []
         for name, command in _COMMANDS.items():
-            if NAMES[name].missing() is None and settings.wanted(name):
+            if _missing(name) is None and settings.wanted(name):
                 rows.append(_row(name, command, listed, site.root))
-                durable = command if name == "asyncdl" else _flushed(command)
+                durable = command if name in _FLUSHING else _flushed(command)
                 rows.append(_row(name + DURABLE, durable, listed, site.root, where=disk))
         results = interleave(rows, rounds, place, settings.tell)
-    results.left_out |= {name: why for name in _COMMANDS if (why := NAMES[name].missing()) is not None}
+    results.left_out |= {name: why for name in _COMMANDS if (why := _missing(name)) is not None}
     results.facts |= {"files": count, "bytes each": FILE, "rounds": rounds, "at once": AT_ONCE}
     return results
 
 
+def _missing(name: str) -> str | None:
+    return None if name == LIMIT else NAMES[name].missing()
+
+
 def _flushed(command: _Command) -> _Command:
-    """The same, and then a flush of each file and of the directory, which asyncdl does by itself."""
+    """The same, and then a flush of each file and of the directory, which asyncdl and the limit do by themselves."""
 
     def flushed(urls: Path, into: Path) -> list[str]:
         folder = shlex.quote(str(into))
