@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass, field
-from types import SimpleNamespace
+from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import TypeAlias
 
 import aiohttp
@@ -18,14 +17,14 @@ from aiohttp.typedefs import StrOrURL
 
 from asyncdl._version import __version__
 from asyncdl.edge.environment import check_proxy, proxy_for
-from asyncdl.edge.http_connections import Connector, RawResponse, Trust, as_read
+from asyncdl.edge.http_connections import WHEN_SENT, Connector, RawResponse, Trust, as_read
 from asyncdl.edge.http_faults import leads_inside, translate
-from asyncdl.edge.http_pooled import BufferPool, PooledBody, handlers, pooled_body
-from asyncdl.edge.stream import StreamBody
-from asyncdl.edge.transport import Body, Response
+from asyncdl.edge.http_pooled import BufferPool, handlers
+from asyncdl.edge.http_response import Exchange
+from asyncdl.edge.transport import Response
 from asyncdl.edge.waits import Bound, is_cancelled
 from asyncdl.errors import ConnectError, OptionsError, ResponseMismatchError, StallError, TransferError
-from asyncdl.model import HeaderPairs, Headers, SignedUrl
+from asyncdl.model import HeaderPairs, SignedUrl
 from asyncdl.options import Options, Timeouts
 from asyncdl.rules import addresses
 from asyncdl.rules.fields import merge_fields, take_userinfo
@@ -40,6 +39,7 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _READ_BUFFER = 128 * 1024
 #: Seconds granted to connections that are being closed.
 _CLOSE_GRACE = 2.0
+_USER_AGENT = f"asyncdl/{__version__}"
 
 
 class AiohttpTransport:
@@ -80,8 +80,6 @@ class AiohttpTransport:
         return Connector(self._timeouts.connect, public_only=public_only, protocols=protocols)
 
     def _open_session(self, connector: aiohttp.BaseConnector | None, *, owned: bool) -> aiohttp.ClientSession:
-        sent = aiohttp.TraceConfig()
-        sent.on_request_headers_sent.append(self._start_response_timeout)
         return aiohttp.ClientSession(
             connector=connector,
             connector_owner=owned,
@@ -90,12 +88,7 @@ class AiohttpTransport:
             cookie_jar=aiohttp.DummyCookieJar(),
             response_class=RawResponse,
             trust_env=False,
-            trace_configs=[sent],
         )
-
-    async def _start_response_timeout(self, _session: object, trace: SimpleNamespace, _params: object) -> None:
-        sent: Callable[[], None] = trace.trace_request_ctx
-        sent()
 
     @property
     def connection_limit(self) -> int | None:
@@ -111,26 +104,15 @@ class AiohttpTransport:
                     async with asyncio.timeout(_CLOSE_GRACE):
                         await session.close()
 
-    @contextlib.asynccontextmanager
-    async def open(
+    def open(
         self, url: SignedUrl, start: int, stop: int | None, *, headers: HeaderPairs, home: Origin
-    ) -> AsyncIterator[Response]:
+    ) -> AbstractAsyncContextManager[Response]:
         own = (
             ("Accept-Encoding", "identity"),
             ("Range", range_header(start, stop)),
-            ("User-Agent", self._options.user_agent or f"asyncdl/{__version__}"),
+            ("User-Agent", self._options.user_agent or _USER_AGENT),
         )
-        raw, trail, values = await self._follow(url, own, headers, home)
-        response = _AiohttpResponse(raw, len(trail), (*trail, *values), self._pool, self._timeouts.response)
-        try:
-            with _told_of_loss(raw):
-                yield response
-        finally:
-            response.close()
-            if raw.content.at_eof():
-                raw.release()
-            else:
-                raw.close()
+        return Exchange(partial(self._follow, url, own, headers, home), self._pool, self._timeouts.response)
 
     async def _follow(
         self, url: SignedUrl, own: HeaderPairs, headers: HeaderPairs, home: Origin
@@ -189,6 +171,7 @@ class AiohttpTransport:
             sent = True
             bound.set(timeouts.response)
 
+        told = WHEN_SENT.set(note_sent)
         try:
             async with bound.timeout:
                 return await session.get(
@@ -199,8 +182,6 @@ class AiohttpTransport:
                     raise_for_status=False,
                     read_bufsize=_READ_BUFFER,
                     timeout=self._client_timeout,
-                    # A function: libraries that stand in for aiohttp copy the arguments, and no timeout can be copied.
-                    trace_request_ctx=note_sent,
                     proxy=proxy,
                     ssl=True if context is None else context,
                 )
@@ -218,6 +199,7 @@ class AiohttpTransport:
             else:
                 fault = ConnectError(f"no connection within {timeouts.connect:g} s", retryable=True)
         finally:
+            WHEN_SENT.reset(told)
             bound.cancel()
         # Raised out here so that no exception with a URL inside hangs on to it as its context.
         raise fault
@@ -244,71 +226,3 @@ class AiohttpTransport:
 def _proxy_of(session: aiohttp.ClientSession | None) -> StrOrURL | None:
     """The proxy that a session of the caller's was made with; aiohttp has no public name for it."""
     return getattr(session, "_default_proxy", None)
-
-
-@contextlib.contextmanager
-def _told_of_loss(raw: aiohttp.ClientResponse) -> Iterator[None]:
-    """End the wait for a body whose connection is gone: where aiohttp's parser gives a body up, its reader waits on."""
-    protocol = None if raw.connection is None else raw.connection.protocol
-    closed = None if protocol is None else protocol.closed
-
-    def tell(_: object) -> None:
-        if not raw.content.is_eof() and raw.content.exception() is None:
-            raw.content.set_exception(aiohttp.ClientPayloadError("the connection was lost"))
-
-    if closed is None:
-        if protocol is not None and not protocol.is_connected():
-            tell(None)  # it was lost before the head had been read
-        yield
-        return
-
-    # Once for each connection, however many responses come over it.
-    closed.remove_done_callback(_seen)
-    closed.add_done_callback(_seen)
-    closed.add_done_callback(tell)
-    try:
-        yield
-    finally:
-        closed.remove_done_callback(tell)
-
-
-def _seen(closed: asyncio.Future[None]) -> None:
-    """Keep asyncio from reporting how a connection ended that nobody waited for."""
-    if not closed.cancelled():
-        closed.exception()
-
-
-@dataclass(slots=True)
-class _AiohttpResponse:
-    _raw: aiohttp.ClientResponse
-    hops: int
-    secrets: tuple[str, ...]
-    _pool: BufferPool
-    _patience: float
-    _pooled: PooledBody | None = field(default=None, init=False)
-    status: int = field(init=False)
-    headers: Headers = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.status = self._raw.status
-        self.headers = Headers(self._raw.headers.items())
-
-    def body(self, start: int, stop: int | None) -> Body:
-        if stop is not None:
-            self._pooled = pooled_body(self._raw, start, stop, self._pool, translate)
-        return self._pooled or StreamBody(self._raw.content, start, stop, self._pool.chunk_size, translate)
-
-    def close(self) -> None:
-        """Nothing more of the body is read."""
-        if self._pooled is not None:
-            self._pooled.close()
-
-    async def excerpt(self, limit: int) -> bytes:
-        words = bytearray()
-        try:
-            async with asyncio.timeout(self._patience):
-                while len(words) < limit and (data := await self._raw.content.readany()):
-                    words += data
-        except Exception:  # noqa: BLE001, S110  # half an explanation is better than none
-            pass
-        return bytes(words[:limit])

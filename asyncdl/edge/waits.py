@@ -22,13 +22,17 @@ class Bound:
         self._loop = asyncio.get_running_loop()
         self._patient = True
         self._due = self._loop.time() + seconds
-        self._timer = self._loop.call_at(self._due, self._ring)
+        self._arm()
+
+    def _arm(self) -> None:
+        self._timer: asyncio.TimerHandle = self._loop.call_at(self._due, self._ring)
 
     def set(self, seconds: float) -> None:
         """Ring `seconds` from now."""
-        self._timer.cancel()
         self._due = self._loop.time() + seconds
-        self._timer = self._loop.call_at(self._due, self._ring)
+        if self._due < self._timer.when():
+            self._timer.cancel()
+            self._arm()
 
     def cancel(self) -> None:
         """Never ring."""
@@ -36,10 +40,13 @@ class Bound:
 
     def _ring(self) -> None:
         late = self._loop.time() - self._due
-        if late > _LATE and self._patient:
+        if self._timer.when() < self._due:  # set to a later time meanwhile, and this timer left as it was
+            self._arm()
+        elif late > _LATE and self._patient:
             # What arrived while the loop was blocked has not been looked at yet.
             self._patient = False
-            self.set(min(late, _SECOND_CHANCE))
+            self._due += late + min(late, _SECOND_CHANCE)
+            self._arm()
         else:
             self.timeout.reschedule(self._loop.time())
 

@@ -9,9 +9,13 @@ Source: the IANA IPv4 and IPv6 Special-Purpose Address Registries (RFC 6890), an
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from asyncdl.patterns import Pattern
+
+#: Hosts whose spelling is remembered.
+_HOSTS = 64
 
 #: IPv4 that is not the public Internet's.
 _SPECIAL_4 = tuple(
@@ -134,6 +138,7 @@ def _number(text: str) -> int:
     return int(text, 8 if text.startswith("0") else 10)
 
 
+@lru_cache(_HOSTS)
 def may_be_public(host: str) -> bool:
     """Whether the host, by its spelling alone, may be one of the public Internet."""
     if literal_address(host) is not None:

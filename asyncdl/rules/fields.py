@@ -14,9 +14,15 @@ def merge_fields(*sources: HeaderPairs) -> HeaderPairs:
     One source may have several fields of a name. All fields of a name get its first spelling: an HTTP library may
     take `X-A` after `x-a` for a replacement.
     """
-    merged: HeaderPairs = ()
+    given = [source for source in sources if source]
+    if len(given) == 1:
+        (merged,) = given
+        names = {name.lower() for name, _ in merged}
+        if len(names) == len(merged):
+            return merged
+    merged = ()
     spellings: dict[str, str] = {}
-    for source in sources:
+    for source in given:
         known = set(spellings)
         for name, value in source:
             if name.lower() not in known:
@@ -29,6 +35,8 @@ def take_userinfo(url: str) -> tuple[str, HeaderPairs]:
 
     Where both are empty they stand for none, as browsers have it (WHATWG URL Standard, "includes credentials").
     """
+    if "@" not in url:
+        return url, ()
     netloc = urlsplit(url).netloc
     userinfo, at, host = netloc.rpartition("@")
     if not at:

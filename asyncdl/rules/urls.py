@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import NamedTuple, cast
 from urllib.parse import quote, urlsplit
 
@@ -16,6 +17,8 @@ from asyncdl.errors import OptionsError, ResponseMismatchError
 from asyncdl.model import HeaderPairs
 from asyncdl.patterns import Pattern
 
+#: URLs whose origin is remembered, as `urlsplit` remembers as many: it is asked for several times a request.
+_ORIGINS = 128
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _CONTROL = Pattern(r"[\x00-\x20\x7f]")
 _NON_ASCII = Pattern(r"[^\x00-\x7f]+")
@@ -59,6 +62,7 @@ class Origin(NamedTuple):
     port: int
 
 
+@lru_cache(_ORIGINS)
 def origin_of(url: str) -> Origin:
     """The origin of a URL that `check_url` has passed. A host's trailing dot makes no difference."""
     split = urlsplit(url)
