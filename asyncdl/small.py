@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from asyncdl.edge import hashing
+from asyncdl.edge.errands import Joint
 from asyncdl.edge.small_file import SmallFile
 from asyncdl.edge.threads import Errand
 from asyncdl.errors import IntegrityError
@@ -72,7 +73,7 @@ class SmallObject:
         """
         errand = Errand()
 
-        def save() -> bool:
+        def save() -> bool | Joint[bool]:
             self._verify()
             return self._file.save(self.chunks, self.size, errand)
 

@@ -5,6 +5,8 @@ so calls that take some microseconds are done soonest by one. A disk that takes 
 
 The threads are not of the loop's own pool: `asyncio.run` waits for those without a bound, and so would whoever gave up
 on a disk that hangs; and where others keep that pool busy, nothing would be done here.
+
+Calls that end in the same last step, as files do that appear in one directory, take it together: once for all of them.
 """
 
 from __future__ import annotations
@@ -13,8 +15,9 @@ import asyncio
 import contextlib
 import threading
 from collections import deque
-from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary
 
 T = TypeVar("T")
@@ -27,12 +30,33 @@ MOST: Final = 16
 _PATIENCE: Final = 0.002
 #: Seconds after which a thread with nothing to do ends: it may outlive its loop for as long.
 _IDLE: Final = 0.25
+#: Calls that wait for the others before their last step is taken.
+_MOST_HELD: Final = 16
 
 # Nothing that is kept here between calls may lead to the loop: no loop would ever go.
 _of_loops: WeakKeyDictionary[asyncio.AbstractEventLoop, Errands] = WeakKeyDictionary()
 
 
-def errand(call: Callable[[], T]) -> asyncio.Future[T]:
+@dataclass(frozen=True, slots=True)
+class Joint(Generic[T]):
+    """What a call returns whose last step may be taken together with that of others.
+
+    Attributes:
+        key: steps with equal keys do the same.
+        step: blocks; once it has been taken for all whose calls have returned, their results are told.
+        failed: the error for this call if the step raises this one.
+    """
+
+    key: Hashable
+    step: Callable[[], None]
+    failed: Callable[[OSError], Exception]
+    result: T
+
+
+_Outcome: TypeAlias = "asyncio.Future[Any]"
+
+
+def errand(call: Callable[[], T | Joint[T]]) -> asyncio.Future[T]:
     """The outcome of `call`, which runs in a thread. Once begun, it goes on even if this is cancelled.
 
     Raises:
@@ -50,13 +74,14 @@ class Errands:
 
     def __init__(self) -> None:
         self._news = threading.Condition()
-        self._waiting: deque[tuple[Callable[[], Any], asyncio.Future[Any]]] = deque()
+        self._waiting: deque[tuple[Callable[[], Any], _Outcome]] = deque()
+        self._held: list[tuple[Joint[Any], _Outcome]] = []
         self._busy = self._idle = self._called = 0
-        self._done: deque[tuple[asyncio.Future[Any], Any, BaseException | None]] = deque()
+        self._done: deque[tuple[_Outcome, Any, BaseException | None]] = deque()
         self._told = False
         self._help_is_due = False
 
-    def run(self, call: Callable[[], T]) -> asyncio.Future[T]:
+    def run(self, call: Callable[[], T | Joint[T]]) -> asyncio.Future[T]:
         """See `errand`."""
         loop = asyncio.get_running_loop()
         outcome: asyncio.Future[T] = loop.create_future()
@@ -99,27 +124,53 @@ class Errands:
             self._do(*item)
             del item  # it is not to be kept while there is nothing to do
 
-    def _next(self) -> tuple[Callable[[], Any], asyncio.Future[Any]] | None:
+    def _next(self) -> tuple[Callable[[], Any], _Outcome] | None:
         """What to do next; None after a while without."""
-        with self._news:
-            while not self._waiting:
+        while True:
+            if self._held and (len(self._waiting) <= 1 or len(self._held) >= _MOST_HELD):
+                # Before the last call that waits: nobody would come to help if that took long.
+                self._take_last_steps()
+            with self._news:
+                if self._waiting:
+                    return self._waiting.popleft()
+                if self._held:
+                    continue
                 self._busy -= 1
                 self._idle += 1
                 if not self._news.wait_for(lambda: self._called, _IDLE):
                     self._idle -= 1
                     return None
                 self._called -= 1
-            return self._waiting.popleft()
 
-    def _do(self, call: Callable[[], Any], outcome: asyncio.Future[Any]) -> None:
+    def _do(self, call: Callable[[], Any], outcome: _Outcome) -> None:
         if outcome.cancelled():
             return
         try:
-            self._tell(outcome, call(), None)
+            result = call()
         except BaseException as error:  # noqa: BLE001  # it is for whoever waits
             self._tell(outcome, None, error)
+            return
+        if isinstance(result, Joint):
+            with self._news:
+                self._held.append((result, outcome))
+        else:
+            self._tell(outcome, result, None)
 
-    def _tell(self, outcome: asyncio.Future[Any], result: object, error: BaseException | None) -> None:
+    def _take_last_steps(self) -> None:
+        with self._news:
+            held, self._held = self._held, []
+        faults: dict[Hashable, BaseException | None] = {}
+        for joint, outcome in held:
+            if joint.key not in faults:
+                faults[joint.key] = None
+                try:
+                    joint.step()
+                except BaseException as error:  # noqa: BLE001  # it is for whoever waits
+                    faults[joint.key] = error
+            fault = faults[joint.key]
+            self._tell(outcome, joint.result, joint.failed(fault) if isinstance(fault, OSError) else fault)
+
+    def _tell(self, outcome: _Outcome, result: object, error: BaseException | None) -> None:
         self._done.append((outcome, result, error))
         if not self._told:
             self._told = True

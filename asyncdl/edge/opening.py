@@ -266,7 +266,13 @@ def still_ours(disk: Disk, names: Names, descriptor: int) -> os.stat_result:
 
 
 def publish(disk: Disk, names: Names, ours: os.stat_result) -> None:
-    """Rename a complete `.part`, of which `ours` is the status, over the destination, and make that durable.
+    """Rename a complete `.part` over the destination, as `put_in_place` does, and make that durable."""
+    put_in_place(disk, names, ours)
+    disk.sync_directory(names.dest.parent)
+
+
+def put_in_place(disk: Disk, names: Names, ours: os.stat_result) -> None:
+    """Rename a complete `.part`, of which `ours` is the status, over the destination; durable is for the caller.
 
     Raises:
         DestinationBusyError: another download took the `.part` name at this very moment.
@@ -277,7 +283,6 @@ def publish(disk: Disk, names: Names, ours: os.stat_result) -> None:
     if there is None or not os.path.samestat(ours, there):
         raise busy(names.part)
     disk.replace(names.done, names.dest)
-    disk.sync_directory(names.dest.parent)
 
 
 def take_back(disk: Disk, names: Names, ours: os.stat_result) -> None:

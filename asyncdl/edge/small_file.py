@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
+from pathlib import Path
 
 from asyncdl.edge.disk import Disk, write_all
-from asyncdl.edge.opening import Names, Status, create_beside_nothing, publish, still_ours, take_back
+from asyncdl.edge.errands import Joint
+from asyncdl.edge.opening import Names, Status, create_beside_nothing, put_in_place, still_ours, take_back
 from asyncdl.edge.refusals import exists, refuse_odd, storage_error, too_large
 from asyncdl.edge.threads import Errand
 from asyncdl.errors import StorageError
@@ -32,8 +34,11 @@ class SmallFile:
         self._ours: Status | None = None
         self._doing = "create"
 
-    def save(self, chunks: Sequence[Chunk], size: int, errand: Errand) -> bool:
+    def save(self, chunks: Sequence[Chunk], size: int, errand: Errand) -> bool | Joint[bool]:
         """Put the file where it belongs; False if one of its size is there by now that counts for it. Blocks.
+
+        To make the name durable is left to the last step, which is the same for all files of the directory: True counts
+        when that has been taken.
 
         Args:
             chunks: all of its `size` bytes.
@@ -61,7 +66,17 @@ class SmallFile:
             if not saved:
                 self._clear()
             self._close()
-        return saved
+        return self._durably(part) if saved else False
+
+    def _durably(self, part: Path) -> Joint[bool]:
+        disk, folder = self._disk, self._names.dest.parent
+        return Joint(
+            # All that have their holders in common are one file system.
+            key=(id(disk.holders), folder),
+            step=lambda: disk.sync_directory(folder),
+            failed=lambda error: storage_error(error, "rename", part),
+            result=True,
+        )
 
     def _fill(self, chunks: Sequence[Chunk], size: int) -> None:
         self._doing = "write"
@@ -86,7 +101,7 @@ class SmallFile:
         self._ours = ours = still_ours(disk, names, self._descriptor)
         if not disk.renames_open_files:
             self._close()
-        publish(disk, names, ours)
+        put_in_place(disk, names, ours)
         return True
 
     def _clear(self) -> None:

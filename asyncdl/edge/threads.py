@@ -17,7 +17,7 @@ from typing import TypeVar
 import anyio
 import anyio.to_thread
 
-from asyncdl.edge.errands import errand
+from asyncdl.edge.errands import Joint, errand
 
 T = TypeVar("T")
 
@@ -114,7 +114,7 @@ class Errand:
     def __init__(self) -> None:
         self.called_off: bool = False
 
-    async def run(self, call: Callable[[], T]) -> T:
+    async def run(self, call: Callable[[], T | Joint[T]]) -> T:
         """The result of `call`. A cancellation is raised after the call has ended, or after `GRACE` seconds."""
         running = errand(call)
         try:

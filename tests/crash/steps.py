@@ -14,6 +14,8 @@ from unittest import mock
 import anyio
 import anyio.to_thread
 
+from asyncdl.edge import errands
+
 T = TypeVar("T")
 
 
@@ -27,6 +29,17 @@ class _Inline(ThreadPoolExecutor):
         except BaseException as error:  # noqa: BLE001  # it is for whoever waits
             done.set_exception(error)
         return done
+
+
+class _AtOnce(errands.Errands):
+    """Has run the errand when it has taken it."""
+
+    def run(self, call: Callable[[], T | errands.Joint[T]]) -> asyncio.Future[T]:
+        outcome: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._do(call, outcome)
+        self._take_last_steps()
+        self._hand_out()
+        return outcome
 
 
 async def _at_once(call: Callable[..., T], *arguments: Any, **_: Any) -> T:
@@ -45,6 +58,7 @@ def new_loop() -> asyncio.AbstractEventLoop:
     loop = asyncio.new_event_loop()
     loop.set_debug(False)
     loop.set_default_executor(_Inline(1))
+    errands._of_loops[loop] = _AtOnce()
     return loop
 
 

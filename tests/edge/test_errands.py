@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from asyncdl.edge import errands
-from asyncdl.edge.errands import errand
+from asyncdl.edge.errands import Joint, errand
 from tests.support.bodies import until
 
 BOUND = 5.0
@@ -55,6 +55,68 @@ async def test_one_thread_for_short_calls() -> None:
     names = await asyncio.gather(*(errand(lambda: threading.current_thread().name) for _ in range(50)))
 
     assert 1 == len(set(names))
+
+
+async def test_the_thread_waits_for_the_next_call() -> None:
+    """Calls that follow each other are done by one thread, which costs less than a new turn of the pool."""
+    names = [await errand(threading.get_ident) for _ in range(50)]
+
+    assert len(set(names)) < len(names)
+
+
+class Steps:
+    """Last steps, and what had been done when each was taken."""
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+        self.taken: list[tuple[str, list[str]]] = []
+
+    def joint(self, name: str, key: str, fault: OSError | None = None) -> str | Joint[str]:
+        self.done.append(name)
+
+        def step() -> None:
+            self.taken.append((key, list(self.done)))
+            if fault is not None:
+                raise fault
+
+        return Joint(key=key, step=step, failed=lambda error: ValueError(f"{name}: {error.strerror}"), result=name)
+
+
+async def test_last_steps_are_taken_together() -> None:
+    """Calls that wait together share the step of each key, which is taken when all of theirs has been done."""
+    steps, names = Steps(), [f"{number}" for number in range(40)]
+    results = await asyncio.gather(
+        *(errand(lambda name=name: steps.joint(name, "odd" if int(name) % 2 else "even")) for name in names)  # type: ignore[misc]
+    )
+
+    assert names == results
+    assert len(steps.taken) < len(names)
+    for name in names:
+        key = "odd" if int(name) % 2 else "even"
+        assert any(key == taken and name in done for taken, done in steps.taken)
+
+
+async def test_last_step_that_fails() -> None:
+    """Everyone who shares it fails, in words of his own, and nobody else does."""
+    steps, fault = Steps(), OSError(5, "no")
+    calls = [("a", "bad", fault), ("b", "good", None), ("c", "bad", fault)]
+    outcomes = await asyncio.gather(
+        *(errand(lambda call=call: steps.joint(*call)) for call in calls),  # type: ignore[misc]
+        return_exceptions=True,
+    )
+
+    assert ["a: no", "b", "c: no"] == [str(outcome) for outcome in outcomes]
+
+
+async def test_last_step_does_not_wait_for_a_call_that_takes_long() -> None:
+    """What has been done is told although another call is stuck."""
+    steps, stuck = Steps(), Stuck()
+    first = errand(lambda: steps.joint("first", "key"))
+    last = errand(stuck)
+
+    assert "first" == await asyncio.wait_for(first, BOUND)
+    stuck.go.set()
+    assert "stuck" == await last
 
 
 async def test_another_helps() -> None:
