@@ -15,6 +15,8 @@ from asyncdl.options import Options, Retry, Timeouts
 from asyncdl.rules.ranges import MAX_SIZE
 from asyncdl.rules.urls import check_headers
 
+_IF_EXISTS: tuple[str, ...] = get_args(IfExists)
+
 
 def check_types(options: object, timeouts: object, retry: object, session: object) -> None:
     """Raise OptionsError unless each is what its name says."""
@@ -47,10 +49,10 @@ def make_request(
     """
     if size is not None and (not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= MAX_SIZE):
         raise OptionsError(f"size must be a whole number of bytes of at least 0, not {size!r}")
-    if if_exists not in get_args(IfExists):
-        raise OptionsError(f"if_exists must be one of {', '.join(get_args(IfExists))}, not {if_exists!r}")
+    if if_exists not in _IF_EXISTS:
+        raise OptionsError(f"if_exists must be one of {', '.join(_IF_EXISTS)}, not {if_exists!r}")
     try:
-        path = Path(dest)
+        path = dest if isinstance(dest, Path) else Path(dest)
     except TypeError:
         raise OptionsError(f"dest must be a path, not {type(dest).__name__}") from None
     if "\0" in str(path) or not path.name or str(dest).endswith("/"):

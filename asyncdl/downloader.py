@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterable, Callable, Iterable
+from contextlib import AbstractAsyncContextManager
 from math import inf
 from types import TracebackType
 from typing import Self, TypeAlias
@@ -170,7 +170,8 @@ class Downloader:
         reporter = Reporter(None if self._on_progress is None else progressed, clock)
         try:
             with reporter.to_the_end():
-                async with self._time_for_one(began, deadline) as until:
+                bound, until = self._time_for_one(began, deadline)
+                async with bound:
                     download = download_of(
                         checked(request),
                         self._options,
@@ -194,14 +195,14 @@ class Downloader:
         except Exception as error:  # noqa: BLE001  # whatever it is, it is this file's, and the others go on
             return download.failed(error) if download else failed(request, error, clock.monotonic() - began)
 
-    @asynccontextmanager
-    async def _time_for_one(self, began: float, deadline: float | None) -> AsyncIterator[float | None]:
-        """Bound what is done for one file; when that bound is, on the clock."""
+    def _time_for_one(
+        self, began: float, deadline: float | None
+    ) -> tuple[AbstractAsyncContextManager[object], float | None]:
+        """A bound for what is done for one file; and when that is, on the clock."""
         total = self._timeouts.total
         if deadline is None or (total is not None and began + total <= deadline):
             bound = within(total, hint="raise Timeouts.total (--max-time)")
         else:
             total = max(0.0, deadline - began)
             bound = within(total, what="the time for the batch was over: the file is", hint="allow the batch more time")
-        async with bound:
-            yield None if total is None else began + total
+        return bound, None if total is None else began + total

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from typing import Self
 
 from asyncdl.edge.clock import Clock
 from asyncdl.options import Retry
@@ -14,15 +13,24 @@ from asyncdl.slots import Kind, Lines, Place
 
 
 class Turn:
-    """One request's leave to go.
+    """One request's leave to go: an async context manager, and the request is in flight until it ends.
 
     Attributes:
         place: where it is counted.
     """
 
-    def __init__(self, gate: Gate, epoch: int, place: Place) -> None:
-        self._gate, self._epoch = gate, epoch
+    __slots__ = ("_epoch", "_gate", "place")
+
+    def __init__(self, gate: Gate, place: Place) -> None:
+        self._gate, self._epoch = gate, 0
         self.place: Place = place
+
+    async def __aenter__(self) -> Self:
+        self._epoch = await self._gate.enter(self.place.kind)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._gate.leave(self.place.kind)
 
     def throttled(self, retry_after: float | None, *, certain: bool = True) -> None:
         """The server asked for fewer requests, and for none at all during the next `retry_after` seconds."""
@@ -58,19 +66,22 @@ class Gate:
         """Requests that may be in flight at once now."""
         return self._allowance.limit
 
-    @asynccontextmanager
-    async def turn(self, kind: Kind = Kind.PART) -> AsyncIterator[Turn]:
+    def turn(self, kind: Kind = Kind.PART) -> Turn:
         """Wait until a request may go; it is in flight until the context ends.
 
         What is waited for are requests of other fetchers, each with its own bounds, and at most `retry_after_cap`.
         """
-        await self._enter(kind)
-        place = Place(kind, self._lines)
-        try:
-            yield Turn(self, self._allowance.epoch, place)
-        finally:
-            self._lines.busy[place.kind] -= 1
-            self._wake()
+        return Turn(self, Place(kind, self._lines))
+
+    async def enter(self, kind: Kind) -> int:
+        """Wait for a turn; which epoch it is of. `leave` must follow."""
+        await self._wait(kind)
+        return self._allowance.epoch
+
+    def leave(self, kind: Kind) -> None:
+        """A turn of this kind is over."""
+        self._lines.busy[kind] -= 1
+        self._wake()
 
     def succeeded(self) -> None:
         """A request was served, if only in part."""
@@ -104,7 +115,7 @@ class Gate:
         """Seconds for which no request may go, if more than 0."""
         return self._quiet_until - self._clock.monotonic()
 
-    async def _enter(self, kind: Kind) -> None:
+    async def _wait(self, kind: Kind) -> None:
         """Be one of the busy."""
         called = False
         try:
@@ -125,5 +136,5 @@ class Gate:
             raise
 
     def _wake(self) -> None:
-        while self._lines.call(kind for kind in Kind if self._free(kind) > 0):
+        while not self._lines.empty(*Kind) and self._lines.call(kind for kind in Kind if self._free(kind) > 0):
             pass

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Iterable
 from enum import Enum
 
 
@@ -71,6 +70,8 @@ class Place:
         lines: where it is counted.
     """
 
+    __slots__ = ("_lines", "kind")
+
     def __init__(self, kind: Kind, lines: Lines) -> None:
         self.kind: Kind = kind
         self._lines = lines
@@ -102,21 +103,20 @@ class Slots:
         """Places taken."""
         return self._lines.total
 
-    @asynccontextmanager
-    async def turn(self, kind: Kind) -> AsyncIterator[Place]:
+    def turn(self, kind: Kind) -> SlotTurn:
         """Wait for a place, and have it until the context ends.
 
         What is waited for are requests of other downloads, which have bounds of their own.
         """
-        await self._enter(kind)
-        place = Place(kind, self._lines)
-        try:
-            yield place
-        finally:
-            self._lines.busy[place.kind] -= 1
-            self._call()
+        return SlotTurn(self, Place(kind, self._lines))
 
-    async def _enter(self, kind: Kind) -> None:
+    def leave(self, kind: Kind) -> None:
+        """One of this kind has ended."""
+        self._lines.busy[kind] -= 1
+        self._call()
+
+    async def enter(self, kind: Kind) -> None:
+        """Wait for a place; `leave` must follow."""
         if self._lines.empty(kind) and self._has_room(kind):
             self._lines.enter(kind)
             return
@@ -131,5 +131,21 @@ class Slots:
 
     def _call(self) -> None:
         """Give away the places that are free."""
-        while self._lines.call(kind for kind in Kind if self._has_room(kind)):
+        while not self._lines.empty(*Kind) and self._lines.call(kind for kind in Kind if self._has_room(kind)):
             pass
+
+
+class SlotTurn:
+    """One request's turn: an async context manager, whose value is its place."""
+
+    __slots__ = ("_place", "_slots")
+
+    def __init__(self, slots: Slots, place: Place) -> None:
+        self._slots, self._place = slots, place
+
+    async def __aenter__(self) -> Place:
+        await self._slots.enter(self._place.kind)
+        return self._place
+
+    async def __aexit__(self, *_: object) -> None:
+        self._slots.leave(self._place.kind)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any
 
 from asyncdl.errors import DeadlineError
@@ -85,8 +85,7 @@ class Scope:
             self._timeout.reschedule(asyncio.get_running_loop().time())
 
 
-@asynccontextmanager
-async def within(seconds: float | None, *, hint: str, what: str = "") -> AsyncIterator[None]:
+def within(seconds: float | None, *, hint: str, what: str = "") -> AbstractAsyncContextManager[object]:
     """Raise DeadlineError in what takes longer.
 
     Args:
@@ -94,6 +93,11 @@ async def within(seconds: float | None, *, hint: str, what: str = "") -> AsyncIt
         hint: for the error.
         what: is not complete then; the start of a sentence.
     """
+    return nullcontext() if seconds is None else _within(seconds, hint, what)
+
+
+@asynccontextmanager
+async def _within(seconds: float, hint: str, what: str) -> AsyncIterator[None]:
     bound = asyncio.timeout(seconds)
     try:
         async with bound:

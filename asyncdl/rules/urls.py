@@ -201,7 +201,7 @@ def check_headers(headers: Mapping[str, str] | Iterable[tuple[str, str]] | None)
         OptionsError: a name is no token, a value holds CR, LF or NUL, or the engine owns that header. The message
             holds the name where it is a good one, and never the value.
     """
-    if headers is None:
+    if headers is None or headers == ():
         return ()
     try:
         pairs = tuple(cast("Iterable[tuple[str, str]]", headers.items() if isinstance(headers, Mapping) else headers))
