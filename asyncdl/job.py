@@ -76,6 +76,10 @@ class Commons:
         return cls(transport=transport, hosts=Hosts(most, clock, retry), slots=Slots(most))
 
 
+def _nobody(*_: object) -> None:
+    """Nobody is told any more."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Job:
     """One download in progress.
@@ -131,14 +135,15 @@ class Job:
         self.queue = asyncio.Queue(self.options.queue_depth - self.write_batch)
         self.share = Share(self.queue, self.commons.room) if self.commons.room else None
         self.intake = self.share or self.queue
-        self.suppliers = Suppliers(
+        self.suppliers = suppliers = Suppliers(
             (self.refresher, *self.others),
             self.commons.hosts,
             self.clock,
             pinned=self.pinned,
             declared_size=self.declared_size,
         )
-        self.scheduler = Scheduler(lambda: self.suppliers)
+        # Not over `self`: what refers to itself stays until the garbage collector comes, which looks at all there is.
+        self.scheduler = Scheduler(lambda: suppliers)
         self.own_budget = RetryBudget(self.retry.budget)
 
     @property
@@ -171,7 +176,8 @@ class Job:
         return max(1, self.options.queue_depth // _WRITE_SHARE)
 
     def let_go(self) -> None:
-        """Give back the buffers, and the room, of what nobody will write."""
+        """Nothing more is done: what was lent is given back, and nothing here refers to who began it."""
+        self.on_remote = _nobody
         while not self.queue.empty():
             chunk = self.queue.get_nowait()
             if chunk is not None:

@@ -113,6 +113,8 @@ class UrlRefresher:
 
     def note_date(self, date: str | None) -> None:
         """Learn from a response's Date what the server's clock says; ours is compared with nothing."""
+        if self._provider is None and self._expires_at is None and not self._stale:
+            return  # this URL never dies, and there will be no other
         there = parse_http_date(date)
         if there is not None:
             self._server_ahead = there - self._clock.monotonic()

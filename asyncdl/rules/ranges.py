@@ -169,7 +169,10 @@ def _coding_fault(headers: Headers) -> Mismatch | None:
 
 def _codings(headers: Headers, name: str) -> list[str]:
     """The members of a list of codings, in order; empty ones do not count (RFC 9110 section 5.6.1.2)."""
-    members = (member.strip(" \t").lower() for field in headers.all(name) for member in field.split(","))
+    fields = headers.all(name)
+    if not fields:
+        return []
+    members = (member.strip(" \t").lower() for field in fields for member in field.split(","))
     return [member for member in members if member]
 
 

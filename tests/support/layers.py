@@ -64,6 +64,7 @@ _HTTP_MODULES = {
     "edge/http_connections.py",
     "edge/http_faults.py",
     "edge/http_pooled.py",
+    "edge/http_response.py",
 }
 _FILE_MODULES = {"edge/disk.py", "edge/files.py", "edge/opening.py", "edge/destination.py", "edge/refusals.py"}
 _FILE_LIBRARIES = {"os", "aiofiles", "fcntl", "shutil", "tempfile"}
