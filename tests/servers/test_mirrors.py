@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,16 @@ def source(sites: list[Site]) -> asyncdl.Mirrors:
     return asyncdl.Mirrors([site.url(NAME) for site in sites])
 
 
+def served(site: Site, least: int) -> bool:
+    """Whether the server's log has so many parts of the file; it may be a little behind."""
+    deadline = time.monotonic() + 5
+    while (site.server.directory / "access.log").read_text().count('"status":206') < least:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
+
+
 async def test_both_are_used_with_a_checksum(pair: list[Site], tmp_path: Path, no_leaks: object) -> None:
     """Tags that differ say nothing where the whole is verified."""
     content = offer(pair)
@@ -53,6 +64,7 @@ async def test_both_are_used_with_a_checksum(pair: list[Site], tmp_path: Path, n
 
     assert holds(tmp_path / "file", content)
     assert SIZE == result.fetched
+    assert [True, True] == [served(site, 5) for site in pair]
 
 
 async def test_second_is_not_believed_without_one(
