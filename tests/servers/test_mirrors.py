@@ -64,7 +64,7 @@ async def test_both_are_used_with_a_checksum(pair: list[Site], tmp_path: Path, n
 
     assert holds(tmp_path / "file", content)
     assert SIZE == result.fetched
-    assert [True, True] == [served(site, 5) for site in pair]
+    assert [True, True] == [served(site, 1) for site in pair]
 
 
 async def test_second_is_not_believed_without_one(
