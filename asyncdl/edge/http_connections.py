@@ -34,7 +34,8 @@ from asyncdl.rules.urls import origin_of
 MOST_INTERIM = 20
 #: Called when the head of a request of the running task has been sent.
 WHEN_SENT: ContextVar[Callable[[], None]] = ContextVar("when sent", default=lambda: None)
-_HEAD_END = b"\r\n\r\n"
+#: What ends the head of a message (RFC 9112 section 2.1).
+HEAD_END = b"\r\n\r\n"
 
 
 class PrivateAddressError(OSError):
@@ -130,8 +131,8 @@ class HeadFirst(ResponseHandler):
         for _ in range(MOST_INTERIM + 1):  # each head costs a copy of what follows it
             if self._payload is not None and not self._payload.is_eof():
                 break
-            end = data.find(_HEAD_END) + len(_HEAD_END)
-            if not len(_HEAD_END) <= end < len(data):
+            end = data.find(HEAD_END) + len(HEAD_END)
+            if not len(HEAD_END) <= end < len(data):
                 break
             super().data_received(data[:end])
             data = data[end:]

@@ -19,7 +19,7 @@ from typing import Final
 
 import aiohttp
 
-from asyncdl.edge.http_connections import HeadFirst
+from asyncdl.edge.http_connections import HEAD_END, HeadFirst
 from asyncdl.errors import ConnectError, TransferError
 from asyncdl.model import Chunk
 
@@ -30,6 +30,8 @@ SMALLEST: Final = 64 * 1024
 ALL_CONNECTIONS: Final = 32 * 1024 * 1024
 #: As much as asyncio reads at a time where no protocol says otherwise.
 _HEAD_BUFFER: Final = 256 * 1024
+#: Bytes within which the end of a head is looked for; one that is longer costs a copy.
+_USUAL_HEAD: Final = 8 * 1024
 #: Seconds after which what has come is handed on although the buffer is not full: on a slow connection it would keep
 #: the disk, the progress and whoever may take over waiting.
 _PATIENCE: Final = 0.25
@@ -86,21 +88,28 @@ class PooledHandler(HeadFirst, asyncio.BufferedProtocol):
     body: PooledBody | None = None
     asked: bool = False
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, head: memoryview) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, head: bytearray) -> None:
         super().__init__(loop)
-        self._head = head
+        self._head, self._room = head, memoryview(head)
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002
         if self.body is not None:
             return self.body.room()
         self.asked = True
-        return self._head
+        return self._room
 
     def buffer_updated(self, nbytes: int) -> None:
         if self.body is not None:
             self.body.filled(nbytes)
-        else:
-            self.data_received(bytes(self._head[:nbytes]))
+            return
+        # What is cut off here need not be copied once more to be cut off a `bytes`.
+        end = self._head.find(HEAD_END, 0, min(nbytes, _USUAL_HEAD)) + len(HEAD_END)
+        if not len(HEAD_END) <= end < nbytes:
+            self.data_received(bytes(self._room[:nbytes]))
+            return
+        rest = bytes(self._room[end:nbytes])  # before anything else is read into that
+        self.data_received(bytes(self._room[:end]))
+        self.data_received(rest)
 
     def eof_received(self) -> None:
         super().eof_received()
@@ -150,7 +159,7 @@ class PooledHandler(HeadFirst, asyncio.BufferedProtocol):
 
 def handlers(loop: asyncio.AbstractEventLoop) -> Callable[[], PooledHandler]:
     """What makes the protocols of one connector; they share the buffer for heads, which is emptied as it is filled."""
-    head = memoryview(bytearray(_HEAD_BUFFER))
+    head = bytearray(_HEAD_BUFFER)
     return lambda: PooledHandler(loop, head)
 
 
