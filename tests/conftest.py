@@ -18,7 +18,7 @@ pytest_plugins = ["asyncdl.testing.pytest_plugin", "tests.support.servers"]
 LEAK_GRACE = 2.0
 
 hypothesis.settings.register_profile("dev", max_examples=50, deadline=None)
-hypothesis.settings.register_profile("ci", max_examples=300, deadline=None, print_blob=True)
+hypothesis.settings.register_profile("ci", max_examples=200, deadline=None, print_blob=True)
 #: For `nox -s fuzz`: minutes of whatever is drawn.
 hypothesis.settings.register_profile("long", max_examples=5000, deadline=None, print_blob=True)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev"))
