@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from asyncdl.cli import refresh
 from asyncdl.cli.values import ChecksumList
+from asyncdl.edge.errands import errand
 from asyncdl.errors import DeadlineError, OptionsError
 from asyncdl.model import Mirrors, SignedUrl
 from asyncdl.rules import checksum_lists
@@ -103,7 +104,7 @@ async def checksums(given: Checksum | ChecksumList | None) -> Callable[[str], Ch
     """
     if not isinstance(given, ChecksumList):
         return lambda _: given
-    return partial(_listed, await asyncio.to_thread(_read_list, Path(given.path)), given.path)
+    return partial(_listed, await errand(partial(_read_list, Path(given.path))), given.path)
 
 
 def _listed(text: str, path: str, name: str) -> Checksum:

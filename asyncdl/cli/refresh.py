@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from asyncdl.cli import values
+from asyncdl.edge.errands import errand
 from asyncdl.errors import OptionsError
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ async def source_of(asked: Settings) -> UrlProvider | None:
 
     headers: tuple[tuple[str, str], ...] = ()
     for given in asked.refresh_headers:
-        more = await asyncio.to_thread(_read, given.path) if isinstance(given, values.HeaderFile) else [given]
+        more = await errand(partial(_read, given.path)) if isinstance(given, values.HeaderFile) else [given]
         headers += tuple(more)
     basic = None
     if asked.refresh_basic_env is not None:

@@ -125,9 +125,11 @@ class CommandSource:
             return await asyncio.shield(spawning)
         except asyncio.CancelledError:
             # asyncio would kill the shell alone and leave what it had started.
-            process = await spawning
-            _kill_group(process)
-            await _reap(process)
+            # One that cannot be started is no answer to being called off.
+            with contextlib.suppress(OSError, ValueError):
+                process = await spawning
+                _kill_group(process)
+                await _reap(process)
             raise
         except (OSError, ValueError) as error:
             # The system's error names the program, and a command line is not repeated.

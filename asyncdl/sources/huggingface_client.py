@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from asyncdl.edge.http_ask import Asker, Reply
+from asyncdl.edge.provider import in_daemon, sealed
 from asyncdl.errors import OptionsError, ResponseMismatchError, SourceError
 from asyncdl.model import HeaderPairs
 from asyncdl.options import Options, Timeouts
@@ -68,8 +69,21 @@ class HubClient:
         return (("Authorization", f"Bearer {token}"),) if token else ()
 
     async def token(self) -> str | None:
-        """The token that was given, or else the one that the environment or a file of huggingface_hub's has."""
-        given = self._token if self._token is not None else await asyncio.to_thread(_stored_token)
+        """The token that was given, or else the one that the environment or a file of huggingface_hub's has.
+
+        Raises:
+            OptionsError, SourceError: the file cannot be read, or not in time.
+        """
+        given = self._token
+        if given is None:
+            bound = asyncio.timeout(self._timeouts.refresh)
+            try:
+                async with bound:
+                    given = (await in_daemon(lambda: sealed(_stored_token)))()
+            except TimeoutError:
+                if not bound.expired():
+                    raise
+                raise SourceError("the file with the token of Hugging Face does not let itself be read") from None
         return (given or "").strip() or None
 
     async def head(self, place: Place) -> Reply:

@@ -14,10 +14,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import quote
 
-import anyio.to_thread
-
 from asyncdl.edge.clock import Clock
 from asyncdl.edge.http_ask import Asker
+from asyncdl.edge.provider import in_daemon, sealed
 from asyncdl.errors import OptionsError, TransferError
 from asyncdl.model import HeaderPairs
 from asyncdl.options import MIB, Options, Retry, Timeouts
@@ -224,7 +223,7 @@ class WandbServer:
         login = self._login
         if login is None or (self._token_until is not None and self.clock.monotonic() >= self._token_until):
             # Identity tokens are short-lived too: whoever makes them writes the next one to the same file.
-            login = self._login = await anyio.to_thread.run_sync(find_login, self._account)
+            login = self._login = (await in_daemon(lambda: sealed(lambda: find_login(self._account))))()
             self._token_until = None
         if login.identity_token is not None and login.access_token is None:
             login = self._login = await self._exchanged(login)

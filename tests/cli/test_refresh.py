@@ -16,6 +16,7 @@ from asyncdl.errors import OptionsError
 from asyncdl.sources.command import CommandSource
 from asyncdl.testing import Origin
 from tests.support.service import Service, serving
+from tests.support.stuck import called_off
 
 _URL = "https://host/model.bin?X-Amz-Signature=0123456789abcdef"
 ROOT = Path(__file__).parents[2]
@@ -56,6 +57,17 @@ async def test_secrets_from_the_environment(
     monkeypatch.setenv("FILES_KEY", value)
 
     assert authorization == (await _asked(service, flag, "FILES_KEY"))["Authorization"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a FIFO stands for a file whose reading does not end")
+@pytest.mark.parametrize(
+    "argv", [["--refresh-url", "https://host/x", "--refresh-header", "@{}"], ["https://host/x", "--checksum", "@{}"]]
+)
+async def test_called_off_while_a_file_is_read(argv: list[str], tmp_path: Path) -> None:
+    """Ctrl-C ends the command also where a file that it was given does not come to its end."""
+    asked = arguments.parse([word.replace("{}", str(tmp_path / "file")) for word in argv], {})
+
+    assert (True, []) == await called_off(tmp_path / "file", lambda: jobs.plan(asked))
 
 
 async def test_headers_from_the_line_and_from_a_file(service: Service, tmp_path: Path) -> None:

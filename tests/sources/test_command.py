@@ -159,6 +159,19 @@ async def test_cancellation_kills_the_group(tmp_path: Path) -> None:
     assert [] == _zombies()
 
 
+@pytest.mark.parametrize("steps", [1, 2])
+async def test_cancellation_while_it_cannot_be_started(steps: int) -> None:
+    """Cancellation wins over a program that is not there, and its name is in no error."""
+    task = asyncio.ensure_future(CommandSource(["/nowhere/token-0123456789"])())
+    for _ in range(steps):
+        await asyncio.sleep(0)
+
+    task.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
 @pytest.mark.parametrize("steps", range(12))
 async def test_cancellation_at_any_moment(steps: int) -> None:
     """Also while the process is being started."""

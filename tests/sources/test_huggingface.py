@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import quote
@@ -22,6 +23,7 @@ from asyncdl.sources.huggingface_names import Place, parse
 from asyncdl.testing import Origin
 from tests.support.flow import PART, QUICK, fetch, holds, small
 from tests.support.hub import TOKEN, Hub, running
+from tests.support.stuck import called_off
 
 SIZE = 6 * PART + 999
 _PLAIN = Options(use_environment=False)
@@ -95,6 +97,16 @@ async def test_the_token_stays_with_the_hub(hub: Hub, monkeypatch: pytest.Monkey
     assert b"little" == (tmp_path / "small").read_bytes()
     assert {f"Bearer {TOKEN}"} == {authorization for _, _, authorization in hub.asked}
     assert [] == hub.origin.ledger.headers_seen("Authorization")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a FIFO stands for a file whose reading does not end")
+async def test_a_token_that_cannot_be_read_in_time(hub: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The drive of the token's file is gone: a listing says so, and nobody waits for it."""
+    monkeypatch.setenv("HF_TOKEN_PATH", str(tmp_path / "token"))
+
+    assert (True, []) == await called_off(tmp_path / "token", HubFile("org/model", "f", options=_PLAIN))
+    with pytest.raises(SourceError, match="does not let itself be read"):
+        await listed(HubRepo("org/model", options=_PLAIN, timeouts=Timeouts(refresh=0.05)))
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from asyncdl.sources.wandb_server import WandbServer
 from asyncdl.testing import Origin
 from tests.support.clock import ManualClock
 from tests.support.flow import QUICK, small
+from tests.support.stuck import called_off
 from tests.support.wandb_server import IDENTITY, KEY, TOKEN, WandbTestServer, busy
 
 OTHER = "other-key-0123456789abcdef0123456789abcdef"
@@ -268,6 +269,15 @@ async def test_identity_token(server: WandbTestServer, tmp_path: Path, monkeypat
 
     assert ["a.bin"] == await names()
     assert 4 == server.requests
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="a FIFO stands for a file whose reading does not end")
+async def test_called_off_while_a_file_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The drive of the token's file is gone: neither the caller nor the process waits for it."""
+    monkeypatch.setenv("WANDB_IDENTITY_TOKEN_FILE", str(tmp_path / "jwt"))
+    source = WandbFile("team/vision/model", "a.bin", base_url=SERVER, options=small(), timeouts=QUICK)
+
+    assert (True, []) == await called_off(tmp_path / "jwt", source)
 
 
 async def test_another_key(server: WandbTestServer, home: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 from hypothesis import given
@@ -129,6 +130,18 @@ def test_an_array_is_not_lines() -> None:
         list(jsonl.rows(["[\n", '{"url": "https://h/a"}\n', "]\n"]))
 
     assert "jq" in str(caught.value.hint)
+
+
+def test_many_members_and_one_of_them_twice() -> None:
+    """A line of 256 KiB is refused at once: the work does not grow with the square of its members."""
+    line = "{" + "".join(f'"{number:x}": 0, ' for number in range(25_000)) + '"url": "https://h/a", "url": ""}'
+    began = time.process_time()
+
+    (row,) = jsonl.rows([line])
+
+    assert isinstance(row, BadRow)
+    assert row.error.message == "line 1: member url is there twice"
+    assert time.process_time() - began < 2.0
 
 
 _JSON = st.recursive(
