@@ -19,21 +19,25 @@ _URL_COLUMNS: Final = frozenset({"url", "urls"})
 
 
 def rows(lines: Iterable[str]) -> Iterator[Row | BadRow]:
-    """The rows of a table, lazily. Blank lines are none; cells without text say nothing.
+    """The rows of a table, lazily. Blank lines are none, nor comments before the columns; empty cells say nothing.
 
     Raises:
         OptionsError: the first line names no column of URLs, or one column twice.
     """
     source = _Lines(lines)
-    first = next((line for line in source), "")
+    skipped, first = 0, ""
+    for first in source:
+        if first.strip() and not first.startswith("#"):
+            break
+        skipped += 1
     delimiter = delimiter_of(first)
     if delimiter is None:
         raise OptionsError("the first line must name the columns, one of them url")
     names = _names(next(csv.reader([first], delimiter=delimiter)))
     reader = csv.reader(source, delimiter=delimiter, strict=True)
     while True:
-        # Its own counter: a cell may have line ends in it. Line 1 was the header.
-        began = reader.line_num + 2
+        # Its own counter: a cell may have line ends in it. The header is no line of it.
+        began = reader.line_num + 2 + skipped
         source.length = 0
         try:
             cells = next(reader)
