@@ -67,6 +67,15 @@ def test_by_content(line: str, expected: Format) -> None:
     assert expected == by_content(line)
 
 
+def test_long_comments() -> None:
+    """No more than some MiB of them is looked past, and none is lost."""
+    left = iter(["#" * (1 << 19)] * 100)
+    rows = read(left)
+
+    assert 97 == sum(1 for _ in left)
+    assert [] == list(rows)
+
+
 def test_comments_before_a_table() -> None:
     """They are looked past there too, and the lines are counted all the same."""
     rows = list(read(["# a list\n", "\n", "url,out\n", "https://h/a,b\n", ",c\n"]))
