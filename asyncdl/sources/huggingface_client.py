@@ -14,7 +14,7 @@ from typing import Final
 from asyncdl.edge.http_ask import Asker, Reply
 from asyncdl.edge.provider import in_daemon, sealed
 from asyncdl.errors import OptionsError, ResponseMismatchError, SourceError
-from asyncdl.model import HeaderPairs
+from asyncdl.model import HeaderPairs, SignedUrl
 from asyncdl.options import Options, Timeouts
 from asyncdl.rules.redaction import redact_text
 from asyncdl.rules.urls import check_url, origin_of
@@ -158,7 +158,8 @@ def _refusal(reply: Reply, place: Place, endpoint: str, permission: HeaderPairs)
     words = redact_text(reply.headers.get("X-Error-Message") or "", *(value for _, value in permission))
     told = "".join(letter for letter in words[:_LONGEST_WORDS] if letter.isprintable())
     who = "the account of the token" if permission else "nobody: there is no token"
-    page = place.page(endpoint)
+    # A mirror's URL may have a password in it.
+    page = place.page(SignedUrl(endpoint).public)
     match code:
         case "GatedRepo":
             return SourceError(

@@ -347,6 +347,16 @@ async def test_a_list_that_is_none(hub: Hub, body: bytes) -> None:
         await listed(HubRepo("org/model", options=_PLAIN))
 
 
+async def test_a_password_in_the_endpoint_is_not_told(hub: Hub) -> None:
+    """Where a hint names a page of the Hub, it names no user and no password."""
+    hub.repo("models/org/model").commit({"f": b"x"})
+    endpoint = hub.url.replace("://", "://user:hunter2secret@")
+    with pytest.raises(SourceError) as caught:
+        await listed(HubRepo("org/model", revision="none", endpoint=endpoint, options=_PLAIN))
+
+    assert f"the revisions are on {hub.url}/org/model" == caught.value.hint
+
+
 async def test_a_list_without_end(hub: Hub) -> None:
     """A next page that was there before is an error."""
     hub.repo("models/org/model").commit({"f": b"x"})
