@@ -5,6 +5,7 @@ Rule: no directory is made or entered outside the one given, whatever a name say
 
 from __future__ import annotations
 
+import contextlib
 import os
 from functools import partial
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Final
 from asyncdl.edge.disk import OsDisk
 from asyncdl.edge.errands import errand
 from asyncdl.edge.refusals import storage_error
-from asyncdl.errors import StorageError
+from asyncdl.errors import OptionsError, StorageError
 from asyncdl.rules.names import relative_path
 from asyncdl.rules.taken import Taken
 
@@ -34,6 +35,12 @@ class Destinations:
         self._taken = Taken()
         self._known: set[str] = set()
         self._disk = OsDisk()
+
+    def keep(self, path: str) -> None:
+        """Give nobody a path below the directory, relative to it, that is a file of the caller's own."""
+        # Twice is no mistake: a list may be read from where another is to be written.
+        with contextlib.suppress(OptionsError):
+            self._taken.claim(path)
 
     async def claim(self, name: str) -> Path:
         """The path of a file that a list or a store names so; its directories are there afterwards.

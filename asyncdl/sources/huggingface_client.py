@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 from typing import Final
@@ -14,8 +15,9 @@ from typing import Final
 from asyncdl.edge.http_ask import Asker, Reply
 from asyncdl.edge.provider import in_daemon, sealed
 from asyncdl.errors import OptionsError, ResponseMismatchError, SourceError
-from asyncdl.model import HeaderPairs
+from asyncdl.model import HeaderPairs, SignedUrl
 from asyncdl.options import Options, Timeouts
+from asyncdl.patterns import Pattern
 from asyncdl.rules.redaction import redact_text
 from asyncdl.rules.urls import check_url, origin_of
 from asyncdl.sources.huggingface_names import Place
@@ -28,6 +30,9 @@ _TRIES: Final = 4
 #: Bytes of a file with a token that are read; a token has some dozens.
 _LONGEST_TOKEN: Final = 4096
 _BAD_TOKEN: Final = "Invalid credentials in Authorization header"  # noqa: S105  # a sentence of the Hub's
+#: RFC 8288 section 3: a URL, which may hold commas, and parameters, which may hold them in quotation marks.
+_LINK: Final = Pattern(r'<([^<>]*)>((?:[^,"<]|"[^"]*")*)')
+_NEXT: Final = Pattern(r'; *rel *= *(?:next(?![^\s;])|"(?:[^"]* )?next(?: [^"]*)?")', re.IGNORECASE)
 _LONGEST_WORDS: Final = 300
 
 
@@ -158,7 +163,8 @@ def _refusal(reply: Reply, place: Place, endpoint: str, permission: HeaderPairs)
     words = redact_text(reply.headers.get("X-Error-Message") or "", *(value for _, value in permission))
     told = "".join(letter for letter in words[:_LONGEST_WORDS] if letter.isprintable())
     who = "the account of the token" if permission else "nobody: there is no token"
-    page = place.page(endpoint)
+    # A mirror's URL may have a password in it.
+    page = place.page(SignedUrl(endpoint).public)
     match code:
         case "GatedRepo":
             return SourceError(
@@ -196,10 +202,9 @@ def next_page(reply: Reply, options: Options) -> str | None:
         ResponseMismatchError: it leads where nobody should go.
     """
     for field in reply.headers.all("Link"):
-        for link in field.split(","):
-            reference, _, parameters = link.strip().partition(">")
-            if reference.startswith("<") and 'rel="next"' in parameters.replace(" ", "").lower():
-                if len(reference) == 1:
+        for reference, parameters in _LINK.findall(field):
+            if _NEXT.search(parameters):
+                if not reference:
                     raise ResponseMismatchError("the next page has no URL")
-                return reply.leads_to(reference[1:], options)
+                return reply.leads_to(reference, options)
     return None

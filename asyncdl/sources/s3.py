@@ -168,6 +168,7 @@ class S3Prefix:
         """
         address, account, found = self._address, self._terms.account, False
         token: str | None = None
+        tokens: set[str] = set()
         cut = address.key.rfind("/") + 1
         while True:
             ask = partial(account.page, address, token, requester_pays=self._terms.requester_pays)
@@ -181,6 +182,9 @@ class S3Prefix:
             token = page.token
             if token is None:
                 break
+            if token in tokens:
+                raise SourceError(f"{address}: the store's list has no end", hint="is it an S3 store?")
+            tokens.add(token)
         if not found:
             raise SourceError(
                 f"{address}: there are no files", hint="check the prefix; one object has no slash at its end"

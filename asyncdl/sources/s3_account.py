@@ -146,7 +146,7 @@ class Account:
             parameters["RequestPayer"] = "requester"
         answer = self._client(None).list_objects_v2(**parameters)
         following = answer.get("NextContinuationToken") if answer.get("IsTruncated") else None
-        if answer.get("IsTruncated") and following in {None, token}:
+        if answer.get("IsTruncated") and following is None:
             raise SourceError(f"{address}: the store's list has no end", hint="is it an S3 store?")
         return Page(objects=[(one["Key"], one["Size"]) for one in answer.get("Contents", ())], token=following)
 

@@ -347,6 +347,40 @@ async def test_a_list_that_is_none(hub: Hub, body: bytes) -> None:
         await listed(HubRepo("org/model", options=_PLAIN))
 
 
+@pytest.mark.parametrize(
+    "link",
+    [
+        '<{}?expand=a,b&cursor=1>; rel="next"',
+        "<{}?cursor=1>;rel=next",
+        '<{}?x>; rel="prev", <{}?cursor=1>; title="a, <b>"; rel="last next"',
+    ],
+)
+async def test_links_to_the_next_page(hub: Hub, link: str) -> None:
+    """However RFC 8288 lets it be written: a page that is not seen would be files that are not there."""
+    hub.repo("models/org/model").commit({"f": b"x"})
+
+    def answer(request: web.Request) -> web.Response | None:
+        if "/tree/" not in request.path:
+            return None
+        last = "cursor" in request.query
+        entry = {"type": "file", "path": "b" if last else "a", "size": 1}
+        return web.json_response([entry], headers={} if last else {"Link": link.replace("{}", str(request.path))})
+
+    hub.trouble = answer
+
+    assert ["a", "b"] == [file.name for file in await listed(HubRepo("org/model", options=_PLAIN))]
+
+
+async def test_a_password_in_the_endpoint_is_not_told(hub: Hub) -> None:
+    """Where a hint names a page of the Hub, it names no user and no password."""
+    hub.trouble = lambda _: web.Response(status=404, headers={"X-Error-Code": "RevisionNotFound"})
+    endpoint = hub.url.replace("://", "://user:hunter2secret@")
+    with pytest.raises(SourceError) as caught:
+        await listed(HubRepo("org/model", revision="none", endpoint=endpoint, options=_PLAIN))
+
+    assert f"the revisions are on {hub.url}/org/model" == caught.value.hint
+
+
 async def test_a_list_without_end(hub: Hub) -> None:
     """A next page that was there before is an error."""
     hub.repo("models/org/model").commit({"f": b"x"})

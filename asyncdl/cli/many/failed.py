@@ -25,7 +25,8 @@ from asyncdl.model import SignedUrl
 if TYPE_CHECKING:
     from asyncdl.rules.lists.row import Row
 
-_NEW: Final = ".new"
+#: What the list is called beside its place until it is whole.
+NEW: Final = ".new"
 
 
 class FailedFile:
@@ -81,7 +82,7 @@ class FailedFile:
         try:
             if path.is_dir():
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-            self._file = path.with_name(path.name + _NEW).open("w", encoding="utf-8")
+            self._file = path.with_name(path.name + NEW).open("w", encoding="utf-8")
         except OSError as error:
             raise storage_error(error, "write", path) from error
 
@@ -100,7 +101,7 @@ class FailedFile:
             with contextlib.closing(file):
                 file.flush()
                 os.fsync(file.fileno())
-            path.with_name(path.name + _NEW).replace(path)
+            path.with_name(path.name + NEW).replace(path)
         except OSError as error:
             raise storage_error(error, "write", path) from error
 

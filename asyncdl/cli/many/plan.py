@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path, PurePath
@@ -37,6 +37,7 @@ class Plan:
     Args:
         asked: by the user.
         directory: that of the command, absolute.
+        own: files that the command itself reads and writes, absolute; none is a destination.
         refuse: told of rows and files that nothing can be begun for; those around them can.
         note: told in words, once, of each kind of thing that a list says and nobody heeds.
     """
@@ -46,12 +47,16 @@ class Plan:
         asked: Settings,
         *,
         directory: Path,
+        own: Iterable[Path] = (),
         refuse: Callable[[Refused, Exception], Awaitable[None]],
         note: Callable[[str], object],
     ) -> None:
         self._asked, self._refuse, self._note = asked, refuse, note
         self._directory = directory
         self._destinations = Destinations(Path(asked.dir))
+        for path in own:
+            if path.is_relative_to(directory):
+                self._destinations.keep(path.relative_to(directory).as_posix())
         self._collected = Collected(asked.options(), asked.timeouts())
         self._checksum_of: Callable[[str], Checksum | None] = lambda _: None
         self._noted: set[str] = set()

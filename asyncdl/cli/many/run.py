@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from asyncdl.cli import exit_codes, process
 from asyncdl.cli.many.display import ManyDisplay, ManyJson, ManyPlain
-from asyncdl.cli.many.failed import FailedFile
+from asyncdl.cli.many.failed import NEW, FailedFile
 from asyncdl.cli.many.items import Item, Refused
 from asyncdl.cli.many.plan import Plan
 from asyncdl.errors import AsyncdlError, StorageError
@@ -91,6 +91,10 @@ class Run:
         self._fault: AsyncdlError | None = None
         # Asked for now: where the loop runs, nothing may look at the file system.
         self._directory = Path(os.path.abspath(asked.dir))  # noqa: PTH100  # `..` goes as well
+        batch = asked.batch
+        written = [] if batch.failed is None else [batch.failed, batch.failed + NEW]
+        own = [*written, *(path for path in (batch.input, batch.only) if path not in {None, "-"})]
+        self._own = [Path(os.path.abspath(path)) for path in own if path]  # noqa: PTH100
 
     async def run(self) -> int:
         """Do it all; the exit code."""
@@ -106,7 +110,9 @@ class Run:
         return self._tally.exit_code
 
     async def _all(self) -> None:
-        plan = Plan(self._asked, directory=self._directory, refuse=self._refused, note=self._display.warned)
+        plan = Plan(
+            self._asked, directory=self._directory, own=self._own, refuse=self._refused, note=self._display.warned
+        )
         async with AsyncExitStack() as stack:
             await self._failed.open()
             stack.push_async_callback(self._failed.close)

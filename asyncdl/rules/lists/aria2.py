@@ -15,7 +15,7 @@ from typing import Final
 
 from asyncdl.errors import OptionsError
 from asyncdl.model import Checksum, IfExists
-from asyncdl.rules.lists.row import BadRow, Row, checked_urls, header, made, shown
+from asyncdl.rules.lists.row import LONGEST, BadRow, Row, checked_urls, header, made, shown
 
 #: They change how a file is fetched, or what else aria2 does, and not what is in it or where it goes.
 # fmt: off
@@ -41,7 +41,7 @@ _HEADERS: Final = {"referer": "Referer", "user-agent": "User-Agent"}
 
 def rows(lines: Iterable[str]) -> Iterator[Row | BadRow]:
     """The rows of an input file of aria2, lazily."""
-    began = 0
+    began = length = 0
     urls: list[str] = []
     options: list[str] = []
     for number, line in enumerate(lines, 1):
@@ -49,13 +49,16 @@ def rows(lines: Iterable[str]) -> Iterator[Row | BadRow]:
         if text.startswith("#") or not text.strip():
             continue
         if text[0] in " \t" and began:
-            options.append(text.strip())
+            length += len(text)
+            if length <= LONGEST:
+                options.append(text.strip())
             continue
         if began:
-            yield _row(began, urls, options)
+            yield _row(began, urls, options, length)
+        length = 0
         began, urls, options = number, [url.strip() for url in text.split("\t")], []
     if began:
-        yield _row(began, urls, options)
+        yield _row(began, urls, options, length)
 
 
 def plain(lines: Iterable[str]) -> Iterator[Row | BadRow]:
@@ -66,7 +69,9 @@ def plain(lines: Iterable[str]) -> Iterator[Row | BadRow]:
             yield _row(number, [url], [])
 
 
-def _row(line: int, urls: list[str], options: list[str]) -> Row | BadRow:
+def _row(line: int, urls: list[str], options: list[str], length: int = 0) -> Row | BadRow:
+    if length > LONGEST:
+        return BadRow(line=line, error=OptionsError(f"line {line}: the options are longer than {LONGEST >> 20} MiB"))
     return made(line, partial(_made, line, urls, options))
 
 

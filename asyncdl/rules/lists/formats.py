@@ -30,6 +30,8 @@ _OF_CHECKSUMS: Final = Pattern(
 )
 #: Comments and blank lines that are looked past.
 _MOST_LINES: Final = 1000
+#: Characters of them, which are kept.
+_MOST_TEXT: Final = 1 << 20
 
 
 def read(
@@ -81,9 +83,11 @@ def by_content(line: str) -> Format:
 def _first(lines: Iterator[str]) -> tuple[str, Iterator[str]]:
     """The first line that says something, and all lines."""
     seen: list[str] = []
+    length = 0
     for line in lines:
         seen.append(line)
-        if (line.strip() and not line.startswith("#")) or len(seen) == _MOST_LINES:
+        length += len(line)
+        if (line.strip() and not line.startswith("#")) or len(seen) == _MOST_LINES or length > _MOST_TEXT:
             break
     return seen[-1] if seen else "", chain(seen, lines)
 

@@ -23,6 +23,10 @@ _USED: Final = frozenset({"size", "hash", "url"})
 #: Of one file; nobody has more, and somebody who means harm would.
 _MOST_ELEMENTS: Final = 1000
 _LONGEST_TEXT: Final = 65536
+#: Bytes of a tag or a comment: expat keeps one until it ends, and before 2.6 reads it anew with each piece.
+_LONGEST_TAG: Final = 65536
+#: Elements within elements; the standard has four.
+_DEEPEST: Final = 100
 #: Section 4.2.16.2: from 1, the best, to this, which is what an element without one has.
 _LAST_PRIORITY: Final = 999_999
 _DEPTH_OF_FILE: Final = 2
@@ -63,7 +67,7 @@ class _Document:
         self._file: _File | None = None
         self._attributes: dict[str, str] = {}
         self._text: list[str] | None = None
-        self._length = 0
+        self._length = self._taken = 0
         self._done: list[Row | BadRow] = []
 
     def take(self, data: bytes, *, last: bool = False) -> list[Row | BadRow]:
@@ -72,6 +76,9 @@ class _Document:
         except expat.ExpatError as error:
             words = expat.ErrorString(error.code)
             raise OptionsError(f"line {error.lineno}: not well-formed XML: {words}") from None
+        self._taken += len(data)
+        if self._taken - self._parser.CurrentByteIndex > _LONGEST_TAG:
+            raise OptionsError(f"line {self._parser.CurrentLineNumber}: a tag or a comment without end")
         done, self._done = self._done, []
         return done
 
@@ -82,13 +89,15 @@ class _Document:
         if not self._path and name != _NAMESPACE + "metalink":
             version = "of version 3, and" if name.startswith(_VERSION_3) else "no Metalink, or"
             raise OptionsError(f"the document is {version} not of version 4 (RFC 5854)")
+        if len(self._path) == _DEEPEST:
+            raise OptionsError(f"line {self._parser.CurrentLineNumber}: more than {_DEEPEST} elements in each other")
         self._path.append(name.removeprefix(_NAMESPACE))
         if self._path[1:] == ["file"]:
             self._file = _File(self._parser.CurrentLineNumber, attributes.get("name"))
         elif self._file is not None and len(self._path) == _DEPTH_OF_FILE + 1:
             if self._path[-1] in _USED:
                 self._attributes, self._text, self._length = attributes, [], 0
-            elif self._path[-1] == "metaurl":
+            elif self._path[-1] == "metaurl" and "metaurl" not in self._file.notes:
                 self._file.notes.append("metaurl")
 
     def _characters(self, text: str) -> None:

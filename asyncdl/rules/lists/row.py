@@ -18,6 +18,8 @@ from asyncdl.rules.urls import check_headers, check_url
 _SCHEME: Final = Pattern(r"[A-Za-z][A-Za-z0-9+.-]*")
 _CONTROL: Final = Pattern(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _DIGITS: Final = Pattern(r"[0-9]{1,19}")
+#: Characters of a row that goes over several lines; those of one line are bounded by who reads the file.
+LONGEST: Final = 1 << 20
 #: Letters of a foreign name that a message repeats.
 _LONGEST_NAME: Final = 40
 _NAME: Final = Pattern(r"[A-Za-z0-9_.:-]+")

@@ -10,7 +10,7 @@ from typing import Final
 
 from asyncdl.errors import OptionsError
 from asyncdl.rules.lists.fields import KNOWN, make_row
-from asyncdl.rules.lists.row import BadRow, Row, made, shown
+from asyncdl.rules.lists.row import LONGEST, BadRow, Row, made, shown
 
 _DELIMITERS: Final = (",", ";", "\t")
 #: A column of this beginning holds the values of the header that the rest names.
@@ -19,21 +19,26 @@ _URL_COLUMNS: Final = frozenset({"url", "urls"})
 
 
 def rows(lines: Iterable[str]) -> Iterator[Row | BadRow]:
-    """The rows of a table, lazily. Blank lines are none; cells without text say nothing.
+    """The rows of a table, lazily. Blank lines are none, nor comments before the columns; empty cells say nothing.
 
     Raises:
         OptionsError: the first line names no column of URLs, or one column twice.
     """
-    source = iter(lines)
-    first = next((line for line in source), "")
+    source = _Lines(lines)
+    skipped, first = 0, ""
+    for first in source:
+        if first.strip() and not first.startswith("#"):
+            break
+        skipped += 1
     delimiter = delimiter_of(first)
     if delimiter is None:
         raise OptionsError("the first line must name the columns, one of them url")
     names = _names(next(csv.reader([first], delimiter=delimiter)))
     reader = csv.reader(source, delimiter=delimiter, strict=True)
     while True:
-        # Its own counter: a cell may have line ends in it. Line 1 was the header.
-        began = reader.line_num + 2
+        # Its own counter: a cell may have line ends in it. The header is no line of it.
+        began = reader.line_num + 2 + skipped
+        source.length = 0
         try:
             cells = next(reader)
         except StopIteration:
@@ -43,6 +48,28 @@ def rows(lines: Iterable[str]) -> Iterator[Row | BadRow]:
             continue
         if any(cell.strip() for cell in cells):
             yield made(began, partial(_row, began, names, cells))
+
+
+class _Lines:
+    """The lines, as long as a row has no more than it may: one whose cells are full of line ends has no end.
+
+    Attributes:
+        length: characters since the row began.
+    """
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        self._lines = iter(lines)
+        self.length: int = 0
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = next(self._lines)
+        if self.length > LONGEST:
+            raise OptionsError(f"a row is longer than {LONGEST >> 20} MiB", hint="is there a quotation mark too many?")
+        self.length += len(line)
+        return line
 
 
 def delimiter_of(line: str) -> str | None:

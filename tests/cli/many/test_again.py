@@ -40,6 +40,21 @@ async def test_failures_are_fed_back(origin: Origin, tmp_path: Path) -> None:
     assert [] == _records(tmp_path / "failed.jsonl")
 
 
+async def test_lists_are_no_destinations(origin: Origin, tmp_path: Path) -> None:
+    """A row does not replace the list it is in, nor is a file replaced by the list of failures."""
+    origin.add("/a", _SIZE)
+    names = ["list.jsonl", "Failed.jsonl", "x/../failed.jsonl.new", "failed.jsonl.new", "a"]
+    rows = [{"url": origin.url("/a"), "out": name, "if_exists": "replace"} for name in names]
+    text = "\n".join(map(json.dumps, rows))
+    (tmp_path / "list.jsonl").write_text(text)
+
+    done = await run("-i", "list.jsonl", "--failed", "failed.jsonl", "-q", cwd=tmp_path)
+
+    assert (1, text) == (done.code, (tmp_path / "list.jsonl").read_text())
+    assert [1, 2, 3, 4] == [record["line"] for record in _records(tmp_path / "failed.jsonl")]
+    assert {"a", "failed.jsonl", "list.jsonl"} == {path.name for path in tmp_path.iterdir()}
+
+
 async def test_a_key_is_not_written(origin: Origin, tmp_path: Path) -> None:
     """Neither a signed URL nor a row's headers; `--only` takes those lines from the list itself."""
     origin.add("/a", _SIZE)

@@ -26,6 +26,17 @@ def _refusal(text: str) -> str:
     return f"{row.error} {row.error.hint}"
 
 
+def test_options_without_end() -> None:
+    """A file with more than 1 MiB of options is refused, and the next one is not."""
+    lines = ["https://h/a\n", *[f" header=X-{'y' * 50}: 1\n"] * 20_000, "https://h/b\n", " out=c\n"]
+    bad, good = aria2.rows(lines)
+
+    assert isinstance(bad, BadRow)
+    assert "line 1: the options are longer than 1 MiB" == bad.error.message
+    assert isinstance(good, Row)
+    assert "c" == good.out
+
+
 def test_the_manuals_example() -> None:
     """Mirrors on one line with a TAB between, options below, and a second file without any."""
     text = "http://server/file.iso\thttp://mirror/file.iso\n  dir=/iso_images\n  out=file.img\nhttp://foo/bar\n"

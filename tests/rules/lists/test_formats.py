@@ -67,6 +67,22 @@ def test_by_content(line: str, expected: Format) -> None:
     assert expected == by_content(line)
 
 
+def test_long_comments() -> None:
+    """No more than some MiB of them is looked past, and none is lost."""
+    left = iter(["#" * (1 << 19)] * 100)
+    rows = read(left)
+
+    assert 97 == sum(1 for _ in left)
+    assert [] == list(rows)
+
+
+def test_comments_before_a_table() -> None:
+    """They are looked past there too, and the lines are counted all the same."""
+    rows = list(read(["# a list\n", "\n", "url,out\n", "https://h/a,b\n", ",c\n"]))
+
+    assert [(4, Row), (5, BadRow)] == [(row.line, type(row)) for row in rows]
+
+
 def test_comments_are_looked_past() -> None:
     """And no line is lost by looking."""
     rows = list(read(["\n", "# a list\n", '{"url": "https://h/a"}\n', '{"url": "https://h/b"}\n'], wanted=None))

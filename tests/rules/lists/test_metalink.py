@@ -21,6 +21,28 @@ def _rows(text: str) -> list[Row | BadRow]:
     return list(metalink.rows(text.splitlines(keepends=True)))
 
 
+def _taken(piece: str, head: str) -> int:
+    """How many pieces are taken of a document without end before it is refused."""
+    left = iter([_OPEN, head, *[piece] * 200_000])
+    with pytest.raises(OptionsError):
+        list(metalink.rows(left))
+    return 200_000 - sum(1 for _ in left)
+
+
+@pytest.mark.parametrize(
+    ("head", "piece", "most"),
+    [
+        ('<file name="', "0123456789 abcdef\n" * 10, 1000),
+        ("<!-- ", "0123456789 abcdef\n" * 10, 1000),
+        ('<file name="a">\n', "<a>\n", 1000),
+    ],
+    ids=["tag", "comment", "depth"],
+)
+def test_without_end(head: str, piece: str, most: int) -> None:
+    """A tag, a comment and elements within elements are bounded: in memory, and in time."""
+    assert _taken(piece, head) < most
+
+
 def test_a_document_as_in_the_standard() -> None:
     """Section 1.1: two files with sizes, hashes, mirrors in several countries and a torrent."""
     text = f"""{_OPEN}  <published>2009-05-15T12:23:23Z</published>

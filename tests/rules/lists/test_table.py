@@ -18,6 +18,15 @@ def _rows(text: str) -> list[Row | BadRow]:
     return list(table.rows(text.splitlines(keepends=True)))
 
 
+def test_a_row_without_end() -> None:
+    """Cells full of line ends are not gathered for ever."""
+    left = iter(["url,out\n", 'https://h/a,"\n', *['","\n'] * 400_000])
+    with pytest.raises(OptionsError, match="a row is longer than 1 MiB"):
+        list(table.rows(left))
+
+    assert sum(1 for _ in left) > 0
+
+
 def test_columns() -> None:
     """In any order and case; empty cells say nothing; unknown ones are noted."""
     text = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -175,12 +176,17 @@ async def test_nothing_there(store: Store, only: str | None) -> None:
         await listed("s3://bucket/dir/")
 
 
-async def test_list_without_end(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A store that gives the same page again and again is left."""
+@pytest.mark.parametrize("circle", ["a", "ab", "abc"])
+async def test_list_without_end(store: Store, monkeypatch: pytest.MonkeyPatch, circle: str) -> None:
+    """A store that gives the same pages again and again is left."""
     store.put("bucket", "a", 1)
-    token = "<IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken>"
-    page = f"<ListBucketResult>{token}</ListBucketResult>".encode()
-    monkeypatch.setattr(store, "_list", lambda *_: (200, {}, page))
+    tokens = itertools.cycle(circle)
+
+    def page(*_: object) -> tuple[int, dict[str, str], bytes]:
+        token = f"<IsTruncated>true</IsTruncated><NextContinuationToken>{next(tokens)}</NextContinuationToken>"
+        return 200, {}, f"<ListBucketResult>{token}</ListBucketResult>".encode()
+
+    monkeypatch.setattr(store, "_list", page)
 
     with pytest.raises(asyncdl.SourceError, match="has no end"):
         await listed("s3://bucket/")
