@@ -14,6 +14,7 @@ from unittest import mock
 import anyio
 import anyio.to_thread
 
+from asyncdl import crew
 from asyncdl.edge import errands
 
 T = TypeVar("T")
@@ -49,7 +50,8 @@ async def _at_once(call: Callable[..., T], *arguments: Any, **_: Any) -> T:
 @contextlib.contextmanager
 def on_the_loop() -> Iterator[None]:
     """What would run in a thread runs at once: quick, and the same each time."""
-    with mock.patch.object(anyio.to_thread, "run_sync", _at_once):
+    # And nothing is waited for by the real clock.
+    with mock.patch.object(anyio.to_thread, "run_sync", _at_once), mock.patch.object(crew, "FIRST_LOOK", 0.0):
         yield
 
 

@@ -183,3 +183,9 @@ def test_any_relative_path_is_safe(text: str) -> None:
     assert [part.strip(" ").rstrip(". ") for part in parts] == parts
     assert all(0 < len((part + ".part").encode()) <= 255 for part in parts)
     assert path == relative_path(path)
+
+
+def test_no_url_at_all() -> None:
+    """What cannot be taken apart ends in no name."""
+    with pytest.raises(OptionsError, match="no file name"):
+        file_name("http://[half/x")

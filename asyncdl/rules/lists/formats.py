@@ -115,7 +115,7 @@ def _rows(found: Format, lines: Iterator[str], name: str, base_url: str | None) 
             from asyncdl.rules.lists import metalink  # noqa: PLC0415
 
             return metalink.rows(lines)
-        case "checksums":
+        case _:  # checksums
             from asyncdl.rules.lists import sums  # noqa: PLC0415
 
             return sums.rows(lines, base_url=base_url, title=re.split(r"[/\\]", name)[-1])

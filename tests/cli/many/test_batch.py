@@ -134,7 +134,7 @@ async def test_events(origin: Origin, tmp_path: Path) -> None:
         ("{base}/silent\n", ["--max-time", "0.5"], 5),
         ("{base}/silent\n{base}/silent\n out=b\n", ["--batch-time", "0.5", "-j", "1"], 5),
         ('{{"url": "{base}/a.bin", "size": 17}}\n', [], 7),
-        ("{base}/a.bin\n dir=list\n", [], 6),
+        ("{base}/a.bin\n dir=obstacle\n", [], 6),
     ],
 )
 async def test_exit_codes(text: str, argv: list[str], code: int, origin: Origin, tmp_path: Path) -> None:
@@ -142,6 +142,7 @@ async def test_exit_codes(text: str, argv: list[str], code: int, origin: Origin,
     _files(origin, "a.bin", "silent")
     origin.script(Fault(path="/silent", stall_headers=True))
     (tmp_path / "list").write_text(text.format(base=origin.base_url))
+    (tmp_path / "obstacle").write_text("no directory")
     ended = await run("-i", "list", "-q", *argv, cwd=tmp_path)
 
     assert code == ended.code, ended.err

@@ -11,7 +11,7 @@ from asyncdl.errors import OptionsError
 from asyncdl.model import Checksum
 from asyncdl.rules.lists import formats
 from asyncdl.rules.lists.formats import Format, by_content, by_name, read
-from asyncdl.rules.lists.row import BadRow, Row
+from asyncdl.rules.lists.row import BadRow, Row, checked_source
 
 _MD5 = "0f" * 16
 
@@ -137,6 +137,12 @@ def test_a_line_that_is_no_checksum() -> None:
     assert "line 1: not a checksum and a name" == bad.error.message
 
 
+@pytest.mark.parametrize("lines", [[], ["\n"], ["# nothing yet\n", "\n"]])
+def test_nothing_in_it(lines: list[str]) -> None:
+    """A list may be empty, or say nothing but comments."""
+    assert [] == list(read(lines))
+
+
 def test_base_url() -> None:
     """Where it is needed it must be there, and only there."""
     with pytest.raises(OptionsError, match="no URLs"):
@@ -195,3 +201,11 @@ def test_memory_is_flat(wanted: Format) -> None:
 
     assert few > 0
     assert many < few + 100_000
+
+
+@pytest.mark.parametrize("url", ["s3://bucket/a\x01b", "wandb://a/b/c:v1\x7f"])
+def test_control_characters_in_other_urls(url: str) -> None:
+    """URLs that are for a source are taken as they stand, but not with what no line should hold."""
+    with pytest.raises(OptionsError, match="control character") as caught:
+        checked_source(url)
+    assert url not in str(caught.value)

@@ -223,3 +223,14 @@ def test_any_text(text: str) -> None:
         return
 
     assert all(isinstance(row, Row | BadRow) for row in rows)
+
+
+def test_a_file_without_a_name() -> None:
+    """It cannot be written anywhere; the others can."""
+    bad, good = _rows(
+        f'{_OPEN}<file><url>https://h/a</url></file><file name="b"><url>https://h/b</url></file></metalink>'
+    )
+
+    assert isinstance(bad, BadRow)
+    assert "without a name" in bad.error.message
+    assert isinstance(good, Row)
