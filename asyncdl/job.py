@@ -135,15 +135,14 @@ class Job:
         self.queue = asyncio.Queue(self.options.queue_depth - self.write_batch)
         self.share = Share(self.queue, self.commons.room) if self.commons.room else None
         self.intake = self.share or self.queue
-        self.suppliers = suppliers = Suppliers(
+        self.suppliers = Suppliers(
             (self.refresher, *self.others),
             self.commons.hosts,
             self.clock,
             pinned=self.pinned,
             declared_size=self.declared_size,
         )
-        # Not over `self`: what refers to itself stays until the garbage collector comes, which looks at all there is.
-        self.scheduler = Scheduler(lambda: suppliers)
+        self.scheduler = Scheduler(self.suppliers)
         self.own_budget = RetryBudget(self.retry.budget)
 
     @property

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -80,7 +80,7 @@ class Scheduler:
     """Hands out claims until all bytes have been brought.
 
     Args:
-        gate: gives what the next request has to pass; what could not pass now is not taken over.
+        gate: what the next request has to pass; what could not pass now is not taken over.
 
     Attributes:
         planner: has the parts, once there is a size to cut.
@@ -89,7 +89,7 @@ class Scheduler:
         expected: connections among which what is left will be shared, though they may not all be there yet.
     """
 
-    def __init__(self, gate: Callable[[], Passage]) -> None:
+    def __init__(self, gate: Passage) -> None:
         self.planner: Planner | None = None
         self.most: int | None = None
         self.expected: int = 1
@@ -200,7 +200,7 @@ class Scheduler:
         }
         for standing in slowest_first(candidates):
             place = place_to_cut(standing, usual=self._usual, latency=self._latency or 0.0)
-            if place is not None and self._gate().passes(freed=place == standing.position):
+            if place is not None and self._gate.passes(freed=place == standing.position):
                 return self._cut(candidates[standing], standing, place)
         return None
 

@@ -78,8 +78,7 @@ class SmallObject:
             return self._file.save(self.chunks, self.size, errand)
 
         self.saved = await errand.run(save)
-        for chunk in self.chunks:
-            chunk.release()
+        self.let_go()
         return self.saved
 
     def let_go(self) -> None:

@@ -46,7 +46,7 @@ class Watched:
 def make_scheduler(size: int | None = None, part_size: int = MIB, *, usual: float = MIB) -> Scheduler:
     """A scheduler over an object of `size` bytes whose connections usually bring `usual` bytes per second."""
     gate = Gate(16, ManualClock(), Retry())
-    scheduler = Scheduler(lambda: gate)
+    scheduler = Scheduler(gate)
     if size is not None:
         scheduler.planner = Planner([Part(0, size)], part_size)
     if usual:
@@ -306,7 +306,7 @@ class TestHelp:
         """Where a new request would only wait, nothing is taken from one that gets on; a dead one frees its place."""
         gate = Gate(1, ManualClock(), Retry())
         scheduler = make_scheduler(16 * MIB, 8 * MIB)
-        scheduler._gate = lambda: gate
+        scheduler._gate = gate
         one, two = await claimed(scheduler), await claimed(scheduler)
         async with gate.turn() as turn:
             with receiving(scheduler, one, **GOOD):
