@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from asyncdl.edge.waits import Scope
 from asyncdl.fetcher import Fetcher
-from asyncdl.job import Job, Stoppable
+from asyncdl.job import Job, Start, Stoppable
 from asyncdl.rules.growth import FIRST_LOOK, Growth, Situation, first_connections
 from asyncdl.rules.parts import Claim
-
-#: Starts work in the group of the download.
-Start: TypeAlias = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
 
 #: Seconds between two looks: a third of the shortest measurement, and between measurements not that often.
 _TICK: Final = 0.05
@@ -62,10 +58,12 @@ class Crew:
             )
 
     async def _number_to_begin_with(self) -> int:
-        scheduler = self._job.scheduler
-        before = scheduler.received
-        await asyncio.wait(map(_end, self._job.fetchers), timeout=FIRST_LOOK)
-        return first_connections(self._first, scheduler.received - before)
+        job = self._job
+        await asyncio.wait(map(_end, job.fetchers), timeout=FIRST_LOOK)
+        received, seconds = job.scheduler.received, job.clock.monotonic() - job.learnt
+        if seconds > 0:
+            job.scheduler.presumed = received / seconds
+        return first_connections(self._first, received, seconds)
 
     def _send(self, wanted: int) -> bool:
         """Have `wanted` fetchers, as far as there are parts for them; whether there may be some later."""

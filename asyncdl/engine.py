@@ -270,7 +270,7 @@ class FileDownload:
     async def _plan(self, rest: Sequence[Part], size: int) -> None:
         """Cut what is left of an object of `size` bytes, and take the space for it."""
         if self._large:
-            await self._large.reserve(size)
+            await self._large.reserve(size, lambda work: self._guard.start(self._inner, work))
         # The probe was one, and every gap may begin with a part that is not a full one.
         self._job.scheduler.planner = self._planner(rest, size, most_parts=max(1, MAX_PARTS - len(rest)))
 

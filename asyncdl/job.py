@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any, Protocol, TypeAlias
 
 from asyncdl.edge.clock import Clock
@@ -31,6 +32,8 @@ _WRITE_SHARE = 4
 Aside: TypeAlias = Callable[[], AbstractAsyncContextManager[None]]
 #: What a fetcher runs in.
 Stoppable: TypeAlias = "asyncio.Task[Any] | Scope"
+#: Starts work that ends with the download, and that ends it if it fails.
+Start: TypeAlias = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
 
 
 class Intake(Protocol):
@@ -99,6 +102,7 @@ class Job:
         intake: the queue, or the way into it, unless `on_remote` decided otherwise.
         begun: `intake` is ready for the bytes of the object.
         remote: what the object is, or None before that.
+        learnt: when the first response said so, on the monotonic clock.
         scheduler: who fetches what.
         sequential: one stream serves the whole object; no other fetcher runs.
         fetchers: what they run in.
@@ -126,6 +130,7 @@ class Job:
     scheduler: Scheduler = field(init=False)
     begun: asyncio.Event = field(default_factory=asyncio.Event)
     remote: RemoteObject | None = None
+    learnt: float = inf
     sequential: bool = False
     fetchers: list[Stoppable] = field(default_factory=list)
     counters: Counters = field(default_factory=Counters)
@@ -188,6 +193,7 @@ class Job:
         """An accepted response said what the object is; returns when its bytes may come."""
         first, self.remote = self.remote is None, remote
         if first:
+            self.learnt = self.clock.monotonic()
             self.on_remote(remote, claim, promises)
         await self.begun.wait()
 

@@ -11,7 +11,7 @@ from asyncdl.edge.disk import Disk
 from asyncdl.edge.files import BEAT, PartFile
 from asyncdl.edge.sink import FileSink
 from asyncdl.errors import DiskFullError, IntegrityError, StorageError
-from asyncdl.job import Job
+from asyncdl.job import Job, Start
 from asyncdl.model import Checksum, Part, RemoteObject, Request
 from asyncdl.resume import keep
 from asyncdl.rules.head import Head
@@ -96,10 +96,13 @@ class LargeObject:
         )
         return held
 
-    async def reserve(self, size: int) -> None:
-        """Take the space for an object of `size` bytes."""
+    async def reserve(self, size: int, start: Start) -> None:
+        """Look whether there is room for an object of `size` bytes, and begin to take it, in a task of `start`'s."""
         options = self._job.options
-        await self._sink.reserve(size, preallocate=options.preallocate, check_space=options.check_space)
+        if options.check_space:
+            await self._sink.reserve(size, preallocate=False)
+        if options.preallocate:
+            self.writer.reserving = start(self._sink.reserve(size, check_space=False))
 
     async def beat(self) -> None:
         """Show others that this download is alive, until cancelled."""

@@ -86,12 +86,14 @@ class Scheduler:
         planner: has the parts, once there is a size to cut.
         most: claims that may be open at once; who would have one more goes home. None: no bound but the number of
             fetchers.
+        presumed: bytes per second of one connection, as far as can be told before a part has ended; 0: not at all.
         expected: connections among which what is left will be shared, though they may not all be there yet.
     """
 
     def __init__(self, gate: Passage) -> None:
         self.planner: Planner | None = None
         self.most: int | None = None
+        self.presumed: float = 0.0
         self.expected: int = 1
         self._gate = gate
         self._open: dict[int, Claim] = {}
@@ -169,8 +171,8 @@ class Scheduler:
         self._latency = before + _WEIGHT * (seconds - before)
 
     def _note_rate(self, received: int, age: float) -> None:
-        # A short body comes along with its headers: only with the wait for those does its time mean anything.
-        seconds = age + (self._latency or 0.0)
+        # A short body comes along with its headers: only the wait for those says how long it took.
+        seconds = max(age, self._latency or 0.0)
         if received and seconds > 0:
             self._weight = (1 - _WEIGHT) * self._weight + received
             self._usual += (received / seconds - self._usual) * received / self._weight
@@ -179,16 +181,18 @@ class Scheduler:
         planner = self.planner
         if planner is None:
             return None
-        if not planner.measured or not self._usual:
+        rate = self._usual or self.presumed
+        if not planner.measured or not rate:
             return planner.claim()
         size = measured_part_size(
             planner.rest,
             sum(claim.stop - claim.position for claim in self._open.values() if claim.stop is not None),
             connections=max(self.expected, len(self._open) + 1),
-            rate=self._usual,
+            rate=rate,
             latency=self._latency or 0.0,
         )
-        return planner.claim(size)
+        # A connection that has only just begun may become much faster, and never brings too little for the default.
+        return planner.claim(size if self._usual else max(size, planner.part_size))
 
     def _take_over(self) -> Claim | None:
         if not self._usual:

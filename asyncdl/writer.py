@@ -42,6 +42,7 @@ class Writer:
         coverage: what is in the file and good.
         written: how many offsets were ever written, each counted once, or found in the file at the beginning.
         verifier: adds up what is written.
+        reserving: takes the space; nothing is written before it has ended.
 
     Args:
         batch: most chunks taken to the disk in one go.
@@ -51,6 +52,7 @@ class Writer:
     coverage: Coverage
     written: int
     verifier: Verifier
+    reserving: asyncio.Task[None] | None
 
     def __init__(
         self,
@@ -63,6 +65,7 @@ class Writer:
     ) -> None:
         self._sink, self._queue, self._batch, self._clock = sink, queue, batch, clock
         self._one_stream = one_stream
+        self.reserving = None
         self.coverage, self._ever = Coverage(), Coverage()
         self.written = 0
         self._found = Coverage()
@@ -131,6 +134,9 @@ class Writer:
         return False
 
     async def _write(self, chunks: list[Chunk]) -> None:
+        if self.reserving:
+            await self.reserving
+            self.reserving = None
         again = [Part(chunk.offset, chunk.stop) for chunk in chunks if self.coverage.has_some(chunk.offset, chunk.stop)]
         if again:
             # Once for all of a stream that began again, not once for each chunk of it.

@@ -368,6 +368,13 @@ class TestExperience:
         assert await self.usual(scheduler, (999, 1e-6), (16 * KIB, 1e-5)) == pytest.approx(expected, rel=0.01)
         assert await self.usual(scheduler, (100, 30.0), (8 * KIB, 60.0)) == pytest.approx(expected, rel=0.01)
 
+    async def test_waiting_is_not_being_slow(self) -> None:
+        """What a connection brings is told by its body's time alone, where that is longer than the wait for it."""
+        scheduler = make_scheduler(usual=0)
+        scheduler.note_latency(4.0)
+
+        assert MIB == await self.usual(scheduler, (5 * MIB, 5.0))
+
     async def test_nothing_says_nothing(self) -> None:
         """Neither a body without a byte nor one without time, where there is no latency yet."""
         assert 0.0 == await self.usual(make_scheduler(usual=0), (0, 10.0), (5, 0.0))
@@ -568,6 +575,17 @@ class TestMeasured:
         second = await claimed(scheduler)
 
         assert [8 * MIB, 16 * MIB] == [(claim.stop or 0) - claim.start for claim in (first, second)]
+
+    @pytest.mark.parametrize(("presumed", "expected"), [(16 * MIB, 64), (3 * MIB, 12), (KIB, 9)])
+    async def test_before_a_part_has_ended(self, presumed: float, expected: int) -> None:
+        """What the first bytes say makes parts larger than planned, and never smaller: it may only have begun."""
+        scheduler = make_scheduler(usual=0)
+        scheduler.planner = Planner([Part(0, 10 * GIB)], 9 * MIB, measured=True)
+        scheduler.presumed = presumed
+
+        claim = await claimed(scheduler)
+
+        assert expected * MIB == claim.stop
 
     async def test_near_the_end_by_who_is_at_work(self) -> None:
         """What is left is divided among those that are."""

@@ -50,9 +50,13 @@ class Situation:
     held_up: bool = False
 
 
-def first_connections(asked: int, received: int) -> int:
-    """How many to begin with, `asked` or fewer, when one alone has brought `received` bytes in `FIRST_LOOK` seconds."""
-    return min(asked, 2) if received >= FAST * FIRST_LOOK else asked
+def first_connections(asked: int, received: int, seconds: float) -> int:
+    """How many to begin with, `asked` or fewer, when one alone has brought `received` bytes.
+
+    Args:
+        seconds: since its response: what came while nobody looked stood in a buffer, and is no faster for that.
+    """
+    return min(asked, 2) if seconds > 0 and received >= FAST * seconds else asked
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,7 +102,7 @@ class Planner:
         most_parts: what is said is obeyed as far as so many parts will do, or as many as there are spans.
 
     Attributes:
-        measured: as given.
+        part_size, measured: as given.
         rest: bytes that are still to be claimed.
     """
 
@@ -110,7 +110,8 @@ class Planner:
         self, spans: Iterable[Part], part_size: int, *, measured: bool = False, most_parts: int = MAX_PARTS
     ) -> None:
         self._spans = deque(span for span in spans if span.length > 0)
-        self._part_size, self._most_parts = part_size, most_parts
+        self._most_parts = most_parts
+        self.part_size: int = part_size
         self.measured: bool = measured
         self.rest: int = sum(span.length for span in self._spans)
 
@@ -122,7 +123,7 @@ class Planner:
         """
         if not self._spans:
             return None
-        size = self._allowed(part_size or self._part_size) if self.measured else self._part_size
+        size = self._allowed(part_size or self.part_size) if self.measured else self.part_size
         span = self._spans.popleft()
         claim = Claim(span.start, min(span.start + size, span.stop))
         if claim.start + size < span.stop:
@@ -141,7 +142,7 @@ class Planner:
     @property
     def unclaimed(self) -> int:
         """How many parts are still to be claimed, if nobody says how large they should be."""
-        return sum(-(-span.length // self._part_size) for span in self._spans)
+        return sum(-(-span.length // self.part_size) for span in self._spans)
 
     def close(self) -> None:
         """Hand out nothing more."""

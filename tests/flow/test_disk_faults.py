@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 import asyncdl
+from asyncdl.edge import disk, space
 from asyncdl.testing import Origin, origin_process
-from tests.support.flow import PART, fetch, small
+from tests.support.flow import PART, fetch, holds, small
 
 SIZE = 64 * PART
 
@@ -150,6 +153,40 @@ async def test_full_disk(origin: Origin, small_disk: Path, no_leaks: object, kno
     if preallocate:
         assert (0 if known else 1) == requests
         assert [] == os.listdir(small_disk)
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["size known", "size unknown"])
+@pytest.mark.parametrize("answer", [0, errno.ENOSPC], ids=["room", "no room"])
+async def test_requests_do_not_wait_for_the_space(
+    origin: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_leaks: object, known: bool, answer: int
+) -> None:
+    """While the space is being taken all connections ask for their parts; nothing is written before it is there."""
+    content = origin.add("/object", SIZE)
+    asked, go_on = threading.Event(), threading.Event()
+
+    def slow(descriptor: int, size: int) -> int:
+        asked.set()
+        assert go_on.wait(30)
+        return answer or space.fallocate(descriptor, size)
+
+    monkeypatch.setattr(disk, "fallocate", slow)
+    downloading = asyncio.create_task(
+        fetch(origin.url("/object"), tmp_path / "file", size=SIZE if known else None, options=small(4))
+    )
+    await origin.ledger.until(lambda: len(origin.ledger.data_requests()) >= 4)
+    assert await asyncio.to_thread(asked.wait, 30)
+    written = (tmp_path / "file.part").stat().st_size
+    go_on.set()
+
+    assert 0 == written
+    if answer:
+        with pytest.raises(asyncdl.DiskFullError):
+            await downloading
+        assert [] == os.listdir(tmp_path)
+    else:
+        await downloading
+        assert holds(tmp_path / "file", content)
+    await origin.aclose()
 
 
 async def test_file_size_limit(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from collections.abc import Callable
 from itertools import count, pairwise
 from math import log2
@@ -214,4 +216,10 @@ def test_finds_out_later() -> None:
 )
 def test_fewer_to_begin_with_where_one_is_fast(asked: int, rate: float, expected: int) -> None:
     """Where one connection brings gigabits, two are enough to begin with; never more than asked for."""
-    assert expected == first_connections(asked, int(rate * FIRST_LOOK))
+    assert expected == first_connections(asked, int(rate * FIRST_LOOK), FIRST_LOOK)
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(0.01, 2), (0.2, 8), (0.0, 8), (-inf, 8)])
+def test_what_stood_in_a_buffer_is_not_fast(seconds: float, expected: int) -> None:
+    """Bytes that came in a long time are no sign of a fast connection, nor are those of no time."""
+    assert expected == first_connections(8, 6_000_000, seconds)
