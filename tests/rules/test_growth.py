@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from math import inf
-
 from collections.abc import Callable
 from itertools import count, pairwise
-from math import log2
+from math import inf, log2
 from random import Random
 
 import pytest
