@@ -1,6 +1,7 @@
 """Who fetches what: parts from the planner, and when there are none left, the rest of what is slowest.
 
 Rule: every byte is in one open claim at most. What is cut off one claim begins where that claim now ends.
+Rule: what a connection far below the others has not brought goes back to the planner, for whoever is next.
 """
 
 from __future__ import annotations
@@ -8,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
-from asyncdl.model import Chunk
+from asyncdl.model import Chunk, Part
 from asyncdl.rules.parts import Claim, Planner, measured_part_size
 from asyncdl.rules.stealing import Standing, place_to_cut, slowest_first
 from asyncdl.watch import Watch
@@ -53,6 +54,10 @@ class Transfer:
         """Whether the rest of the body is for another connection to bring."""
         return self.cut and self.claim.done
 
+    def cut_at(self, place: int) -> None:
+        """Another connection brings what comes from `place` on."""
+        self.cut, self.claim.stop = True, place
+
     def keeps(self, chunk: Chunk) -> bool:
         """Leave out of a chunk what another connection brings; False, and it is given back, if that is all of it."""
         if self.over:
@@ -70,8 +75,7 @@ class Transfer:
             replaced: as in `Standing`.
         """
         watch, claim = self.watch, self.claim
-        rate = watch.keeper.rate
-        if not self.divisible or rate is None or watch.keeper.held_up or claim.stop is None:
+        if not self.divisible or watch.keeper.held_up or claim.stop is None or (rate := watch.rate) is None:
             return None
         return Standing(position=claim.position, stop=claim.stop, rate=rate, age=watch.age, replaced=replaced)
 
@@ -98,7 +102,7 @@ class Scheduler:
         self._gate = gate
         self._open: dict[int, Claim] = {}
         self._transfers: list[Transfer] = []
-        self._replaced: Counter[int] = Counter()  # by where the part ends, which no replacement changes
+        self._given_back: list[tuple[Part, int]] = []  # and how many connections were given up for these bytes
         self._changed = asyncio.Event()
         self._usual = self._weight = 0.0
         self._latency: float | None = None
@@ -158,6 +162,7 @@ class Scheduler:
         """A claim's body is coming in; if `divisible`, others may take over what it has not brought."""
         transfer = Transfer(claim, watch, divisible=divisible)
         self._transfers.append(transfer)
+        watch.looked = partial(self._look_at, transfer)
         try:
             yield transfer
         finally:
@@ -195,23 +200,44 @@ class Scheduler:
         return planner.claim(size if self._usual else max(size, planner.part_size))
 
     def _take_over(self) -> Claim | None:
-        if not self._usual:
+        if self.planner is None:
             return None
-        candidates = {
-            standing: transfer
-            for transfer in self._transfers
-            if (standing := transfer.standing(self._replaced[transfer.claim.stop or 0]))
-        }
+        standings = ((transfer, self._standing(transfer)) for transfer in self._transfers)
+        candidates = {standing: transfer for transfer, standing in standings if standing}
         for standing in slowest_first(candidates):
-            place = place_to_cut(standing, usual=self._usual, latency=self._latency or 0.0)
-            if place is not None and self._gate.passes(freed=place == standing.position):
-                return self._cut(candidates[standing], standing, place)
+            place = self._place_to_cut(standing)
+            if place == standing.position:
+                self._give_up_on(candidates[standing], standing, self.planner)
+                return self._part()
+            if place is not None:
+                _logger.info("bytes %d to %d go to another connection", place, standing.stop)
+                candidates[standing].cut_at(place)
+                return Claim(place, standing.stop)
         return None
 
-    def _cut(self, transfer: Transfer, standing: Standing, place: int) -> Claim:
-        transfer.cut, transfer.claim.stop = True, place
-        _logger.info("bytes %d to %d go to another connection: %.0f bytes/s", place, standing.stop, standing.rate)
-        if place == standing.position:
-            self._replaced[standing.stop] += 1
-            transfer.watch.interrupt()
-        return Claim(place, standing.stop)
+    def _look_at(self, transfer: Transfer) -> None:
+        """Give up its connection if that is far below the others; who brought it will ask for something else."""
+        standing = self._standing(transfer)
+        if self.planner and standing and self._place_to_cut(standing) == standing.position:
+            self._give_up_on(transfer, standing, self.planner)
+            self._changed.set()
+
+    def _standing(self, transfer: Transfer) -> Standing | None:
+        position, stop = transfer.claim.position, transfer.claim.stop
+        if not self._usual or stop is None:
+            return None
+        times = (number for span, number in self._given_back if span.start < stop and position < span.stop)
+        return transfer.standing(max(times, default=0))
+
+    def _place_to_cut(self, standing: Standing) -> int | None:
+        """As the rule says, unless the request that is needed then could not be sent."""
+        place = place_to_cut(standing, usual=self._usual, latency=self._latency or 0.0)
+        return place if place is not None and self._gate.passes(freed=place == standing.position) else None
+
+    def _give_up_on(self, transfer: Transfer, standing: Standing, planner: Planner) -> None:
+        _logger.info("bytes %d to %d are for others: %.0f bytes/s", standing.position, standing.stop, standing.rate)
+        rest = Part(standing.position, standing.stop)
+        transfer.cut_at(rest.start)
+        transfer.watch.interrupt()
+        self._given_back.append((rest, standing.replaced + 1))
+        planner.give_back(rest)

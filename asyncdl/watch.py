@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Self
 
 from asyncdl.edge.transport import Body
@@ -12,7 +13,11 @@ from asyncdl.rules.pace import Pace, PaceKeeper
 
 
 class Watch:
-    """Watches while its context lasts; what waits for the body does so within `bound`."""
+    """Watches while its context lasts; what waits for the body does so within `bound`.
+
+    Attributes:
+        looked: called after each look at a body that is alive.
+    """
 
     def __init__(self, timeouts: Timeouts, body: Body) -> None:
         self._loop = asyncio.get_running_loop()
@@ -20,6 +25,7 @@ class Watch:
         self.began: float = self._loop.time()
         self.keeper: PaceKeeper = PaceKeeper(timeouts.stall, timeouts.low_speed, self.began)
         self.bound: asyncio.Timeout = asyncio.timeout(None)
+        self.looked: Callable[[], object] = bool
         self._pace = Pace.ALIVE
         self._timer = self._loop.call_later(self.keeper.interval, self._look)
 
@@ -32,6 +38,11 @@ class Watch:
     def age(self) -> float:
         """Seconds."""
         return self._loop.time() - self.began
+
+    @property
+    def rate(self) -> float | None:
+        """Bytes per second lately; None while nobody can tell."""
+        return self.keeper.rate_at(self._loop.time(), self._body.received)
 
     def interrupt(self) -> None:
         """End the wait for the body at once, although the server is not to blame."""
@@ -55,5 +66,6 @@ class Watch:
         self._pace = self.keeper.sample(self._loop.time(), self._body.received)
         if self._pace is Pace.ALIVE:
             self._timer = self._loop.call_later(self.keeper.interval, self._look)
+            self.looked()
         else:
             self.interrupt()

@@ -27,13 +27,14 @@ from tests.support.job import turns
 
 @dataclass(eq=False)
 class Watched:
-    """Stands in for a `Watch`: how a body gets on is what the test says."""
+    """Stands in for a `Watch`: how a body gets on, and when it is looked at, is what the test says."""
 
     received: int = 0
     age: float = 0.0
     rate: float | None = None
     held_up: bool = False
     interrupts: int = 0
+    looked: Callable[[], object] = bool
     keeper: SimpleNamespace = field(init=False)
 
     def __post_init__(self) -> None:
@@ -339,6 +340,87 @@ class TestHelp:
         for claim in (one, two):
             with receiving(scheduler, claim, received=0, age=1.0, rate=0.0):
                 assert scheduler._take_over() is not None
+
+
+class TestGivingUp:
+    async def test_while_there_are_parts(self) -> None:
+        """One that is far below the others is not kept until they are idle: what it has not brought comes first."""
+        scheduler = make_scheduler(24 * MIB, 8 * MIB)
+        claim = await claimed(scheduler)
+        claim.advance(MIB)
+        with receiving(scheduler, claim, **SLOW) as (transfer, watch):
+            watch.looked()
+
+            assert (transfer.over, watch.interrupts) == (True, 1)
+            scheduler.end(claim)
+        spans = [await claimed(scheduler) for _ in range(3)]
+
+        assert [(MIB, 8 * MIB), (8 * MIB, 16 * MIB), (16 * MIB, 24 * MIB)] == [(one.start, one.stop) for one in spans]
+
+    async def test_several_bring_the_rest(self) -> None:
+        """Where parts are as large as is measured, the idle ones share what one of them is relieved of."""
+        scheduler = make_scheduler(usual=MIB)
+        scheduler.planner = Planner([Part(0, 96 * MIB)], 96 * MIB, measured=True)
+        scheduler.expected = 4
+        claim = scheduler.planner.claim(96 * MIB)
+        assert claim is not None
+        scheduler.begin(claim)
+        with receiving(scheduler, claim, **SLOW), idle(scheduler, 4) as tasks:
+            await turns()
+            spans = sorted((one.start, one.stop) for task in tasks if (one := task.result()))
+
+        assert (0, 0) == (claim.stop, spans[0][0])
+        assert all(before[1] == after[0] for before, after in pairwise(spans))
+        assert all(8 * MIB <= (stop or 0) - start <= 24 * MIB for start, stop in spans)
+
+    async def test_who_is_idle_is_told(self) -> None:
+        """At once, not at the next look."""
+        scheduler = make_scheduler(8 * MIB, 8 * MIB)
+        claim = await claimed(scheduler)
+        with receiving(scheduler, claim, received=0, age=0.5, rate=0.0) as (_, watch), idle(scheduler) as (task,):
+            await turns()
+            watch.age = 2.0
+            watch.looked()
+            await turns()
+
+            assert Claim(0, 8 * MIB) == task.result()
+
+    @pytest.mark.parametrize(
+        "state",
+        [GOOD, SLOW | {"age": 0.5}, SLOW | {"held_up": True}, SLOW | {"rate": None}, SLOW | {"rate": MIB / 7}],
+        ids=["good", "young", "it waits for our disk", "nobody knows", "not that slow"],
+    )
+    async def test_left_alone(self, state: dict[str, Any]) -> None:
+        """Nobody else is given up, nor is anything cut without somebody to bring it."""
+        scheduler = make_scheduler(16 * MIB, 8 * MIB)
+        claim = await claimed(scheduler)
+        with receiving(scheduler, claim, **state) as (transfer, watch):
+            watch.looked()
+
+            assert (False, 0, 8 * MIB) == (transfer.cut, watch.interrupts, claim.stop)
+
+    async def test_not_before_there_is_a_plan(self) -> None:
+        """Nobody else could bring it."""
+        scheduler = make_scheduler()
+        with receiving(scheduler, Claim(0, 8 * MIB), **SLOW) as (transfer, watch):
+            watch.looked()
+
+            assert (False, 0) == (transfer.cut, watch.interrupts)
+
+    async def test_each_of_its_pieces_is_given_more_time(self) -> None:
+        """However they are cut: a server that is slow at these bytes is asked for them ever more rarely."""
+        scheduler = make_scheduler(8 * MIB, 8 * MIB)
+        with receiving(scheduler, await claimed(scheduler), received=0, age=1.0, rate=0.0) as (transfer, watch):
+            watch.looked()
+            assert transfer.over
+        for start in range(0, 8 * MIB, MIB):
+            piece = Claim(start, start + MIB)
+            with receiving(scheduler, piece, received=0, age=1.5, rate=0.0) as (transfer, watch):
+                watch.looked()
+                assert not transfer.cut
+                watch.age = 2.0
+                watch.looked()
+                assert transfer.over
 
 
 class TestExperience:

@@ -141,3 +141,27 @@ async def test_bytes_keep_it_alive() -> None:
 
     assert not watch.bound.expired()
     assert (watch.keeper.rate or 0) > 0
+
+
+async def test_tells_that_it_looked() -> None:
+    """After each look at a body that gets on, and not after one that found it dead."""
+    body = Silent()
+    rates: list[float | None] = []
+    with Watch(QUICK, body) as watch:
+
+        def looked() -> None:
+            rates.append(watch.rate)
+            body.count += 1000 if len(rates) < 3 else 0
+
+        watch.looked = looked
+        body.count = 500
+        with pytest.raises(TimeoutError):
+            async with watch.bound:
+                await body.receive()
+        alive = len(rates)
+        await asyncio.sleep(3 * watch.keeper.interval)
+
+        assert watch.bound.expired()
+    assert 3 <= alive == len(rates)
+    assert None not in rates
+    assert all(rate for rate in rates[:3])

@@ -15,6 +15,8 @@ _SHORTEST_INTERVAL = 0.01
 _WINDOW_POINTS = 60
 #: Seconds after which what a connection brought counts for half of `rate`.
 _RATE_MEMORY = 1.0
+#: Seconds after which a rate can be told before the first sample: some round trips of any but the farthest servers.
+_EARLIEST = 0.25
 
 
 class Pace(enum.Enum):
@@ -74,6 +76,13 @@ class PaceKeeper:
     def held_up(self) -> bool:
         """Whether we were not ready to take what the server has, now or since the last sample."""
         return self.parked or self._parked_since_sample
+
+    def rate_at(self, now: float, received: int) -> float | None:
+        """`rate`, or before there is one what the time since the last sample says; None while that is too short."""
+        elapsed = now - self._last_sample
+        if self.rate is not None or self.held_up or elapsed < _EARLIEST:
+            return self.rate
+        return (received - self._last_received) / elapsed
 
     def _note_rate(self, fresh: int, elapsed: float) -> None:
         if elapsed <= 0:

@@ -94,7 +94,7 @@ class Claim:
 
 
 class Planner:
-    """Hands out the parts of `spans` one at a time, in order.
+    """Hands out the parts of `spans` one at a time, in order but for what is given back.
 
     Args:
         part_size: bytes of a part where nothing has been measured.
@@ -110,7 +110,7 @@ class Planner:
         self, spans: Iterable[Part], part_size: int, *, measured: bool = False, most_parts: int = MAX_PARTS
     ) -> None:
         self._spans = deque(span for span in spans if span.length > 0)
-        self._most_parts = most_parts
+        self._most_parts, self._closed = most_parts, False
         self.part_size: int = part_size
         self.measured: bool = measured
         self.rest: int = sum(span.length for span in self._spans)
@@ -132,6 +132,13 @@ class Planner:
         self._most_parts -= 1
         return claim
 
+    def give_back(self, span: Part) -> None:
+        """Bytes that were claimed are to be claimed again, before all others; not where nothing more is handed out."""
+        if self._closed:
+            return
+        self._spans.appendleft(span)
+        self.rest += span.length
+
     def _allowed(self, part_size: int) -> int:
         """`part_size`, or more where the parts that are left to hand out would not do."""
         full = self._most_parts - len(self._spans)  # every span may end in a part that is not
@@ -146,6 +153,7 @@ class Planner:
 
     def close(self) -> None:
         """Hand out nothing more."""
+        self._closed = True
         self._spans.clear()
         self.rest = 0
 

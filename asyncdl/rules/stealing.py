@@ -32,7 +32,7 @@ class Standing:
         stop: where it ends.
         rate: bytes per second lately.
         age: seconds since its body began.
-        replaced: connections of this part that were given up because they were far too slow.
+        replaced: connections that were given up because they brought these bytes far too slowly.
     """
 
     position: int

@@ -102,6 +102,31 @@ async def test_what_nobody_can_bring(tmp_path: Path, no_leaks: object) -> None:
     assert perf_counter() - began < 14
 
 
+async def test_nobody_waits_for_the_end_to_replace_it(tmp_path: Path, no_leaks: object) -> None:
+    """A connection that goes silent is given up while there are parts left, and its bytes are asked for again first."""
+    size = 40 * PART
+    async with Origin(rate=4.0 * PART) as origin:
+        content = origin.add("/object", size)
+        silent = Fault(start=PART, times=1, stall_after=PART // 2)
+        origin.script(silent)
+
+        result = await fetch(
+            origin.url("/object"),
+            tmp_path / "file",
+            size=size,
+            options=options(2, PART),
+            timeouts=asyncdl.Timeouts(connect=60, response=60, stall=60, low_speed=None),
+        )
+        starts = [request.range[0] for request in origin.ledger.data_requests() if request.range]
+
+        assert holds(tmp_path / "file", content)
+        assert 1 == origin.faults.applied(silent)
+    again = starts.index(PART + PART // 2)
+    assert 0 < len(starts) - 1 - again
+    assert max(starts[:again]) < starts[-1] == size - PART
+    assert (size, 0) == (result.fetched, result.retries)
+
+
 @pytest.mark.parametrize("connections", [4, 16])
 @pytest.mark.parametrize("rate", [None, 4 * RATE])
 async def test_equals_are_left_alone(tmp_path: Path, connections: int, rate: float | None) -> None:

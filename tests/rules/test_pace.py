@@ -236,6 +236,21 @@ def test_rate_needs_a_sample() -> None:
     assert 500 == connection.keeper.rate
 
 
+def test_rate_before_the_first_sample() -> None:
+    """After a quarter of a second the time so far will do, unless it is our own side that is slow."""
+    keeper = PaceKeeper(stall=60.0, low_speed=None, now=100.0)
+
+    assert [None, None, 400.0] == [keeper.rate_at(100.0 + seconds, 200) for seconds in (0.0, 0.2, 0.5)]
+    keeper.park()
+    assert keeper.rate_at(100.5, 200) is None
+    keeper.sample(101.0, 1000)
+    keeper.unpark()
+    assert keeper.rate_at(101.5, 1200) is None
+    keeper.sample(102.0, 2000)
+    keeper.sample(103.0, 2100)
+    assert keeper.rate == keeper.rate_at(103.5, 9999) == 100
+
+
 def test_rate_follows() -> None:
     """What was a second ago counts for half, and so on: a collapse shows within seconds, a hiccup hardly does."""
     connection = Connection()

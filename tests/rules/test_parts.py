@@ -148,6 +148,30 @@ def test_closed_planner_hands_out_nothing() -> None:
     assert 0 == planner.unclaimed
 
 
+def test_closed_planner_takes_nothing_back() -> None:
+    """Whoever brings everything brings that too."""
+    planner = Planner([Part(0, 100)], 10)
+    planner.close()
+
+    planner.give_back(Part(3, 10))
+
+    assert planner.claim() is None
+    assert 0 == planner.rest
+
+
+def test_what_is_given_back_comes_first() -> None:
+    """In parts of the usual size, and then the others."""
+    planner = Planner([Part(0, 100)], 40)
+    planner.claim()
+    planner.claim()
+
+    planner.give_back(Part(5, 55))
+
+    assert (70, 3) == (planner.rest, planner.unclaimed)
+    assert [(5, 45), (45, 55), (80, 100)] == [(part.start, part.stop) for part in walk(planner)]
+    assert 0 == planner.rest
+
+
 def test_claims_of_a_span_that_starts_later() -> None:
     """The rest of an object after its probe is cut from where the probe ended."""
     planner = Planner([Part(8, 21)], 5)
