@@ -8,7 +8,7 @@ from typing import Any, Final
 from asyncdl.edge.waits import Scope
 from asyncdl.fetcher import Fetcher
 from asyncdl.job import Job, Start, Stoppable
-from asyncdl.rules.growth import FIRST_LOOK, Growth, Situation, first_connections
+from asyncdl.rules.growth import BUSY, FIRST_LOOK, Growth, Situation, is_fast
 from asyncdl.rules.parts import Claim
 
 #: Seconds between two looks: a third of the shortest measurement, and between measurements not that often.
@@ -41,29 +41,44 @@ class Crew:
         job, clock = self._job, self._job.clock
         first = await self._number_to_begin_with()
         growth = Growth(first, clock.monotonic())
+        looked, worked = clock.monotonic(), clock.worked()
         while self._send(growth.wanted) and first < self._most:
             tick = _SLOW_TICK if growth.resting(clock.monotonic()) else _TICK
             await asyncio.wait(map(_end, job.fetchers), timeout=tick)
             if all(fetcher.done() for fetcher in job.fetchers):
                 break
-            scheduler = job.scheduler
+            scheduler, before = job.scheduler, (looked, worked)
+            looked, worked = clock.monotonic(), clock.worked()
+            busy = worked - before[1] >= BUSY * (looked - before[0])
             growth.look(
                 Situation(
-                    now=clock.monotonic(),
+                    now=looked,
                     received=scheduler.received,
                     receiving=scheduler.bodies,
                     most=min(self._most, job.suppliers.limit),
-                    held_up=scheduler.held_up,
+                    held_up=scheduler.held_up or busy,
                 )
             )
 
     async def _number_to_begin_with(self) -> int:
-        job = self._job
-        await asyncio.wait(map(_end, job.fetchers), timeout=FIRST_LOOK)
-        received, seconds = job.scheduler.received, job.clock.monotonic() - job.learnt
-        if seconds > 0:
-            job.scheduler.presumed = received / seconds
-        return first_connections(self._first, received, seconds)
+        job, scheduler = self._job, self._job.scheduler
+        before, began = scheduler.received, await self._look()
+        received, now = scheduler.received, job.clock.monotonic()
+        if job.learnt < now:
+            scheduler.presumed = received / (now - job.learnt)
+        if is_fast(received, now - job.learnt):
+            return 1
+        if not is_fast(received - before, now - began):
+            return self._first
+        # It may have come from a buffer, where it stood while the file was made: what comes now does not.
+        began = await self._look()
+        return 1 if is_fast(scheduler.received - received, job.clock.monotonic() - began) else self._first
+
+    async def _look(self) -> float:
+        """Let the first ones work for a moment; when that began."""
+        began = self._job.clock.monotonic()
+        await asyncio.wait(map(_end, self._job.fetchers), timeout=FIRST_LOOK)
+        return began
 
     def _send(self, wanted: int) -> bool:
         """Have `wanted` fetchers, as far as there are parts for them; whether there may be some later."""

@@ -14,6 +14,10 @@ class Clock:
         """Seconds that never jump; what deadlines and ages are measured with."""
         return time.monotonic()
 
+    def worked(self) -> float:
+        """Seconds of processor time that this thread, which is the event loop's, has used."""
+        return time.thread_time()
+
     def wall(self) -> float:
         """Seconds since the epoch; may jump, and is compared with nothing but dates that a server sent."""
         return time.time()

@@ -22,9 +22,10 @@ SETTLED_AFTER: Final = 1.0
 LEAST_SHARE: Final = 0.25
 #: Seconds of the first body that are looked at before others are asked for: little beside what a request costs.
 FIRST_LOOK: Final = 0.01
-#: Bytes per second of one connection, 3.2 Gbit/s, from which on a second one is as many as there can be work for:
-#: four over loopback took a tenth more time than two, and all of it CPU time (measured, 2 cores).
+#: Bytes per second of one connection, 3.2 Gbit/s, from which on others are had only when they have been seen to help.
 FAST: Final = 400e6
+#: The share of a core from which on it is our own work that takes the time, and more connections make more of it.
+BUSY: Final = 0.8
 #: Measuring times to rest after a trial that failed, so that trials take a small part of the time.
 REST: Final = 8
 #: Seconds that a measurement takes at most because others failed; so trials are at most half a minute apart.
@@ -50,13 +51,9 @@ class Situation:
     held_up: bool = False
 
 
-def first_connections(asked: int, received: int, seconds: float) -> int:
-    """How many to begin with, `asked` or fewer, when one alone has brought `received` bytes.
-
-    Args:
-        seconds: since its response: what came while nobody looked stood in a buffer, and is no faster for that.
-    """
-    return min(asked, 2) if seconds > 0 and received >= FAST * seconds else asked
+def is_fast(received: int, seconds: float) -> bool:
+    """Whether one connection that brings so much in so long is enough to begin with."""
+    return seconds > 0 and received >= FAST * seconds
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,10 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import asyncdl
+from asyncdl.edge.clock import Clock
 from asyncdl.testing import Origin
 from tests.support.flow import PART, fetch, holds, small
 
@@ -28,15 +31,28 @@ async def test_more_where_each_has_its_own_rate(tmp_path: Path, no_leaks: object
         assert 0 == origin.ledger.repeated("/object")
 
 
+async def test_no_more_where_it_is_our_own_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An event loop that has no time left is not given more to do, whatever the server would bring."""
+    monkeypatch.setattr(Clock, "worked", Clock.monotonic)
+    async with Origin(rate=8.0 * PART) as origin:
+        content = origin.add("/object", 12 * PART)
+
+        await fetch(origin.url("/object"), tmp_path / "file", options=growing(8, 1))
+
+        assert holds(tmp_path / "file", content)
+        assert 1 == origin.ledger.connections
+
+
 async def test_no_more_where_all_share(tmp_path: Path, no_leaks: object) -> None:
-    """A link that is full with two is tried with four, and they are let go again."""
+    """A link that is full with two is tried with more now and then, and never with as many as are allowed."""
     async with Origin(total_rate=24.0 * PART) as origin:
         content = origin.add("/object", 72 * PART)
 
         await fetch(origin.url("/object"), tmp_path / "file", options=growing(64, 2))
 
         assert holds(tmp_path / "file", content)
-        assert 2 <= origin.ledger.connections <= 4
+        # One trial may succeed by chance where this process gets little of the machine, five in a row do not.
+        assert 2 <= origin.ledger.connections < 64
 
 
 async def test_first_connections_are_there_at_once(tmp_path: Path) -> None:

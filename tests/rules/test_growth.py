@@ -12,8 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncdl.rules.growth import (
-    FAST,
-    FIRST_LOOK,
     LONGEST_WINDOW,
     REST,
     SETTLED_AFTER,
@@ -21,7 +19,7 @@ from asyncdl.rules.growth import (
     WINDOW_BYTES,
     Growth,
     Situation,
-    first_connections,
+    is_fast,
 )
 
 TICK = 0.05
@@ -210,14 +208,14 @@ def test_finds_out_later() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "rate", "expected"), [(4, 0.0, 4), (4, FAST / 2, 4), (4, FAST, 2), (16, 3 * FAST, 2), (1, 3 * FAST, 1)]
+    ("received", "seconds", "expected"),
+    [(0, 0.01, False), (3_999_999, 0.01, False), (4_000_000, 0.01, True), (4_000_000, 0.011, False), (1, 0.0, False)],
 )
-def test_fewer_to_begin_with_where_one_is_fast(asked: int, rate: float, expected: int) -> None:
-    """Where one connection brings gigabits, two are enough to begin with; never more than asked for."""
-    assert expected == first_connections(asked, int(rate * FIRST_LOOK), FIRST_LOOK)
+def test_one_is_fast(received: int, seconds: float, expected: bool) -> None:
+    """From some gigabits on, and not before any time has passed."""
+    assert expected is is_fast(received, seconds)
 
 
-@pytest.mark.parametrize(("seconds", "expected"), [(0.01, 2), (0.2, 8), (0.0, 8), (-inf, 8)])
-def test_what_stood_in_a_buffer_is_not_fast(seconds: float, expected: int) -> None:
-    """Bytes that came in a long time are no sign of a fast connection, nor are those of no time."""
-    assert expected == first_connections(8, 6_000_000, seconds)
+def test_no_time_is_no_sign() -> None:
+    """Nor is one that has not begun."""
+    assert not is_fast(1 << 40, -inf)

@@ -19,6 +19,7 @@ class ManualClock(Clock):
 
     Attributes:
         slept: seconds of each `sleep`, in order.
+        work: what `worked` says.
     """
 
     def __init__(self, *, parks: bool = False, jitter: float = 1.0) -> None:
@@ -26,6 +27,7 @@ class ManualClock(Clock):
         self._parks, self._jitter = parks, jitter
         self._sleepers: list[tuple[float, asyncio.Future[None]]] = []
         self.slept: list[float] = []
+        self.work = 0.0
 
     @property
     def sleepers(self) -> int:
@@ -34,6 +36,9 @@ class ManualClock(Clock):
 
     def monotonic(self) -> float:
         return self._now
+
+    def worked(self) -> float:
+        return self.work
 
     def wall(self) -> float:
         return self._wall
