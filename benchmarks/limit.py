@@ -1,8 +1,9 @@
 """The limit: one thread and one socket, nothing but the copies a download cannot do without.
 
-    python -m benchmarks.limit {recv,splice} URL DEST [CA_FILE]
+    python -m benchmarks.limit {recv,splice,aiohttp} URL DEST [CA_FILE]
 
 `recv` reads into one buffer and writes at an offset; `splice` moves pages from the socket over a pipe to the file.
+`aiohttp` is what a client built on that library cannot do without: its import, its session, and a write for each chunk.
 """
 
 from __future__ import annotations
@@ -71,5 +72,24 @@ def splice(url: str, dest: str, ca_file: str | None = None) -> bool:
     return written == length
 
 
+def bare_aiohttp(url: str, dest: str, ca_file: str | None = None) -> bool:
+    """One stream, each chunk written where it arrives; whether all bytes came."""
+    import asyncio
+    import ssl
+
+    import aiohttp
+
+    async def bring() -> bool:
+        context = ssl.create_default_context(cafile=ca_file) if ca_file else True
+        async with aiohttp.ClientSession() as session, session.get(url, ssl=context) as response:
+            target, written = os.open(dest, os.O_CREAT | os.O_WRONLY | os.O_TRUNC), 0
+            async for chunk in response.content.iter_any():
+                written += os.pwrite(target, chunk, written)
+            os.close(target)
+            return written == response.content_length
+
+    return asyncio.run(bring())
+
+
 if __name__ == "__main__":
-    sys.exit({"recv": recv, "splice": splice}[sys.argv[1]](*sys.argv[2:]) is not True)
+    sys.exit({"recv": recv, "splice": splice, "aiohttp": bare_aiohttp}[sys.argv[1]](*sys.argv[2:]) is not True)

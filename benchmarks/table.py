@@ -13,6 +13,7 @@ from benchmarks.settings import Settings
 #: Who may be first in P1 and P2.
 FIELD = ("curl", "aria2c", "hf_transfer", "wandb", "obstore")
 LIMIT = "limit: recv_into"
+BARE = "limit: aiohttp"
 OURS = "asyncdl"
 _THREADED = "threaded baseline"
 
@@ -60,11 +61,13 @@ SCENARIOS: tuple[Scenario, ...] = (
         title="one large file, http, loopback",
         goal="at least as fast as the fastest of curl, aria2c, hf_transfer, wandb, obstore; 0.85 of the limit",
         how="nginx on loopback, the destination on a tmpfs, whole processes. Ratios of throughput, round by round, to "
-        "the peer with the smallest median time, and to one thread that does nothing but recv_into and pwrite.",
+        "the peer with the smallest median time, to one thread that does nothing but recv_into and pwrite, and to one "
+        "stream of bare aiohttp.",
         run=large.one_file,
         goals=(
             _least("throughput over the fastest peer's", 1.0, goals.speed, "P1", OURS, FIELD),
             _least("throughput over the limit's", 0.85, goals.speed, "P1", OURS, [LIMIT]),
+            _least("throughput over bare aiohttp's", 1.0, goals.speed, "P1", OURS, [BARE]),
         ),
     ),
     Scenario(
@@ -73,7 +76,10 @@ SCENARIOS: tuple[Scenario, ...] = (
         goal="at least as fast as the fastest peer",
         how="As P1, with a certificate of an authority made for the run.",
         run=large.one_file_https,
-        goals=(_least("throughput over the fastest peer's", 1.0, goals.speed, "P2", OURS, FIELD),),
+        goals=(
+            _least("throughput over the fastest peer's", 1.0, goals.speed, "P2", OURS, FIELD),
+            _least("throughput over bare aiohttp's", 1.0, goals.speed, "P2", OURS, [BARE]),
+        ),
     ),
     Scenario(
         id="P3",
@@ -84,6 +90,8 @@ SCENARIOS: tuple[Scenario, ...] = (
         goals=(
             _most("CPU seconds over curl's, http", 1.0, goals.cpu, "P1", OURS, "curl"),
             _most("CPU seconds over curl's, https", 1.0, goals.cpu, "P2", OURS, "curl"),
+            _most("CPU seconds over bare aiohttp's, http", 1.0, goals.cpu, "P1", OURS, BARE),
+            _most("CPU seconds over bare aiohttp's, https", 1.0, goals.cpu, "P2", OURS, BARE),
         ),
     ),
     Scenario(
