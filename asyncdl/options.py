@@ -81,7 +81,7 @@ class Options:
 
     Args:
         connections: most range requests in flight at once.
-        first_connections: as many to begin with, or `connections` if those are fewer; two where a single one brings
+        first_connections: as many to begin with, or `connections` if those are fewer; one where that alone brings
             3 Gbit/s or more. More are added while they bring more bytes per second, and let go where they do not.
         part_size: bytes of one range request; None chooses by object size and connections, and by the speed once that
             is known. Grows in steps of 4096 when the object would need more than 10,000 parts.
