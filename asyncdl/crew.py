@@ -8,7 +8,7 @@ from typing import Any, Final
 from asyncdl.edge.waits import Scope
 from asyncdl.fetcher import Fetcher
 from asyncdl.job import Job, Start, Stoppable
-from asyncdl.rules.growth import BUSY, FIRST_LOOK, Growth, Situation, is_fast
+from asyncdl.rules.growth import FIRST_LOOK, Growth, Situation, is_busy, is_enough
 from asyncdl.rules.parts import Claim
 
 #: Seconds between two looks: a third of the shortest measurement, and between measurements not that often.
@@ -49,7 +49,7 @@ class Crew:
                 break
             scheduler, before = job.scheduler, (looked, worked)
             looked, worked = clock.monotonic(), clock.worked()
-            busy = worked - before[1] >= BUSY * (looked - before[0])
+            busy = is_busy(worked - before[1], looked - before[0])
             growth.look(
                 Situation(
                     now=looked,
@@ -61,24 +61,22 @@ class Crew:
             )
 
     async def _number_to_begin_with(self) -> int:
-        job, scheduler = self._job, self._job.scheduler
-        before, began = scheduler.received, await self._look()
-        received, now = scheduler.received, job.clock.monotonic()
-        if job.learnt < now:
-            scheduler.presumed = received / (now - job.learnt)
-        if is_fast(received, now - job.learnt):
+        job = self._job
+        looked = await self._look()
+        since = job.clock.monotonic() - job.learnt
+        if since > 0:
+            job.scheduler.presumed = job.scheduler.received / since
+        if is_enough(job.scheduler.received, since):
             return 1
-        if not is_fast(received - before, now - began):
-            return self._first
         # It may have come from a buffer, where it stood while the file was made: what comes now does not.
-        began = await self._look()
-        return 1 if is_fast(scheduler.received - received, job.clock.monotonic() - began) else self._first
+        return 1 if is_enough(*looked) and is_enough(*await self._look()) else self._first
 
-    async def _look(self) -> float:
-        """Let the first ones work for a moment; when that began."""
-        began = self._job.clock.monotonic()
-        await asyncio.wait(map(_end, self._job.fetchers), timeout=FIRST_LOOK)
-        return began
+    async def _look(self) -> tuple[int, float, float]:
+        """Let the first ones work for a moment; the bytes that came, the seconds it took, and those of work."""
+        job, clock = self._job, self._job.clock
+        before, began, worked = job.scheduler.received, clock.monotonic(), clock.worked()
+        await asyncio.wait(map(_end, job.fetchers), timeout=FIRST_LOOK)
+        return job.scheduler.received - before, clock.monotonic() - began, clock.worked() - worked
 
     def _send(self, wanted: int) -> bool:
         """Have `wanted` fetchers, as far as there are parts for them; whether there may be some later."""

@@ -20,14 +20,15 @@ MB = 1e6
 class Coming:
     """Stands in for a scheduler: with each look so many bytes more have come, and so many seconds have passed."""
 
-    def __init__(self, clock: ManualClock, looks: list[tuple[float, float]]) -> None:
+    def __init__(self, clock: ManualClock, looks: list[tuple[float, ...]]) -> None:
         self._clock, self._looks = clock, iter(looks)
         self.received, self.presumed, self.expected = 0, 0.0, 0
         self.most: int | None = None
 
     async def look(self, *_: Any, **__: Any) -> None:
-        seconds, received = next(self._looks)
+        seconds, received, *work = next(self._looks)
         self._clock.advance(seconds)
+        self._clock.work += sum(work)
         self.received += int(received)
 
 
@@ -38,7 +39,7 @@ def clock() -> ManualClock:
 
 
 async def begin(
-    clock: ManualClock, looks: list[tuple[float, float]], monkeypatch: pytest.MonkeyPatch, *, ago: float = 0.0
+    clock: ManualClock, looks: list[tuple[float, ...]], monkeypatch: pytest.MonkeyPatch, *, ago: float = 0.0
 ) -> tuple[int, float]:
     """How many there are to be after those looks, and the rate that is presumed."""
     coming = Coming(clock, looks)
@@ -63,13 +64,17 @@ async def begin(
         pytest.param([(0.01, 6 * MB), (0.01, 0.5 * MB)], 0.1, 8, id="a backlog"),
         pytest.param([(0.01, 6 * MB), (0.01, 8 * MB)], 0.1, 1, id="a backlog of a fast one"),
         pytest.param([(0.01, 0.5 * MB)], 0.1, 8, id="an ordinary one, later"),
+        pytest.param([(0.01, 2 * MB, 0.009), (0.01, 2 * MB, 0.009)], 0.0, 1, id="all that the loop can take"),
+        pytest.param([(0.01, 2 * MB, 0.009), (0.01, 2 * MB, 0.004)], 0.0, 8, id="the loop was busy for a moment"),
+        pytest.param([(0.01, 2 * MB, 0.004)], 0.0, 8, id="the loop has time left"),
+        pytest.param([(0.01, 0.5 * MB, 0.01)], 0.0, 8, id="the loop is busy with something else"),
         pytest.param([(0.01, 6 * MB), (0.01, 0.0)], float("-inf"), 8, id="no response yet"),
     ],
 )
 async def test_how_many(
     clock: ManualClock,
     monkeypatch: pytest.MonkeyPatch,
-    looks: list[tuple[float, float]],
+    looks: list[tuple[float, ...]],
     ago: float,
     expected: int,
 ) -> None:

@@ -22,7 +22,8 @@ SETTLED_AFTER: Final = 1.0
 LEAST_SHARE: Final = 0.25
 #: Seconds of the first body that are looked at before others are asked for: little beside what a request costs.
 FIRST_LOOK: Final = 0.01
-#: Bytes per second of one connection, 3.2 Gbit/s, from which on others are had only when they have been seen to help.
+#: Bytes per second of one connection, 3.2 Gbit/s, from which on others are had only when they have been seen to help;
+#: a fourth of it will do where it is all that the event loop can take.
 FAST: Final = 400e6
 #: The share of a core from which on it is our own work that takes the time, and more connections make more of it.
 BUSY: Final = 0.8
@@ -51,9 +52,19 @@ class Situation:
     held_up: bool = False
 
 
-def is_fast(received: int, seconds: float) -> bool:
-    """Whether one connection that brings so much in so long is enough to begin with."""
-    return seconds > 0 and received >= FAST * seconds
+def is_enough(received: int, seconds: float, worked: float = 0.0) -> bool:
+    """Whether one connection that brings so much in so long is enough to begin with.
+
+    Args:
+        worked: how much of these seconds the event loop was at work.
+    """
+    rate = FAST / 4 if is_busy(worked, seconds) else FAST
+    return seconds > 0 and received >= rate * seconds
+
+
+def is_busy(worked: float, seconds: float) -> bool:
+    """Whether a thread that worked for so much of these seconds has no time left for more."""
+    return worked >= BUSY * seconds
 
 
 @dataclass(frozen=True, slots=True)

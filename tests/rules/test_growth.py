@@ -19,7 +19,7 @@ from asyncdl.rules.growth import (
     WINDOW_BYTES,
     Growth,
     Situation,
-    is_fast,
+    is_enough,
 )
 
 TICK = 0.05
@@ -208,14 +208,23 @@ def test_finds_out_later() -> None:
 
 
 @pytest.mark.parametrize(
-    ("received", "seconds", "expected"),
-    [(0, 0.01, False), (3_999_999, 0.01, False), (4_000_000, 0.01, True), (4_000_000, 0.011, False), (1, 0.0, False)],
+    ("received", "seconds", "worked", "expected"),
+    [
+        (0, 0.01, 0.0, False),
+        (3_999_999, 0.01, 0.0, False),
+        (4_000_000, 0.01, 0.0, True),
+        (4_000_000, 0.011, 0.0, False),
+        (1_000_000, 0.01, 0.0079, False),
+        (1_000_000, 0.01, 0.008, True),
+        (999_999, 0.01, 0.01, False),
+        (1, 0.0, 0.0, False),
+    ],
 )
-def test_one_is_fast(received: int, seconds: float, expected: bool) -> None:
-    """From some gigabits on, and not before any time has passed."""
-    assert expected is is_fast(received, seconds)
+def test_one_is_enough(received: int, seconds: float, worked: float, expected: bool) -> None:
+    """From some gigabits on, or less where that is all the event loop can take; not before any time has passed."""
+    assert expected is is_enough(received, seconds, worked)
 
 
 def test_no_time_is_no_sign() -> None:
     """Nor is one that has not begun."""
-    assert not is_fast(1 << 40, -inf)
+    assert not is_enough(1 << 40, -inf)
