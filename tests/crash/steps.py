@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-import selectors
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,6 +14,7 @@ from unittest import mock
 import anyio
 import anyio.to_thread
 
+from asyncdl import crew
 from asyncdl.edge import errands
 
 T = TypeVar("T")
@@ -50,36 +50,14 @@ async def _at_once(call: Callable[..., T], *arguments: Any, **_: Any) -> T:
 @contextlib.contextmanager
 def on_the_loop() -> Iterator[None]:
     """What would run in a thread runs at once: quick, and the same each time."""
-    with mock.patch.object(anyio.to_thread, "run_sync", _at_once):
+    # And nothing is waited for by the real clock.
+    with mock.patch.object(anyio.to_thread, "run_sync", _at_once), mock.patch.object(crew, "FIRST_LOOK", 0.0):
         yield
 
 
-class _NoWaiting(selectors.DefaultSelector):
-    """Where nobody has anything to do before the next timer, its moment has come: no load decides anything."""
-
-    now = 0.0
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        if timeout is None:
-            return super().select(None)
-        ready = super().select(0)
-        if not ready:
-            self.now += timeout
-        return ready
-
-
-class _Timeless(asyncio.SelectorEventLoop):
-    def __init__(self, selector: _NoWaiting) -> None:
-        super().__init__(selector)
-        self._waits = selector
-
-    def time(self) -> float:
-        return self._waits.now
-
-
 def new_loop() -> asyncio.AbstractEventLoop:
-    """A loop without threads, without the checks that make it slow, and with a time of its own."""
-    loop = _Timeless(_NoWaiting())
+    """A loop without threads, and without the checks that make it slow."""
+    loop = asyncio.new_event_loop()
     loop.set_debug(False)
     loop.set_default_executor(_Inline(1))
     errands._of_loops[loop] = _AtOnce()
