@@ -81,7 +81,7 @@ async def test_last_part_that_stalls(tmp_path: Path, no_leaks: object, connectio
 
 
 async def test_first_of_all_stalls_at_the_last_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where one connection has begun every part before others are looked for, there is one to take over all the same."""
+    """Where one connection has begun all parts before others are looked for, there is one to take over all the same."""
     monkeypatch.setattr(crew, "FIRST_LOOK", 1.0)  # in which one connection brings all that comes
     size = 4 * PART
     async with Origin() as origin:
