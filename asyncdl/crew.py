@@ -84,7 +84,9 @@ class Crew:
         job.scheduler.most = job.scheduler.expected = wanted
         unclaimed = job.scheduler.planner.unclaimed if job.scheduler.planner else 0
         job.fetchers[:] = [fetcher for fetcher in job.fetchers if not fetcher.done()]
-        for _ in range(min(wanted - len(job.fetchers), unclaimed)):
+        # Whoever took all parts before others were looked for is not left alone: should it fall behind, one takes over.
+        company = len(job.fetchers) == 1 and not job.sequential
+        for _ in range(min(wanted - len(job.fetchers), max(unclaimed, company))):
             self.begin(None)
         return unclaimed > 0
 

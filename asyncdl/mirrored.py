@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from http import HTTPStatus
 
 from asyncdl.edge.transport import Response
+from asyncdl.edge.waits import Bound
 from asyncdl.errors import ResponseMismatchError, StallError, TransferError
 from asyncdl.job import Job
 from asyncdl.model import Checksum
@@ -65,12 +65,18 @@ async def patiently(opening: AbstractAsyncContextManager[Response], seconds: flo
     Raises:
         StallError: they do not.
     """
-    bound = asyncio.timeout(seconds)
+    if seconds is None:
+        async with opening as response:
+            yield response
+        return
+    bound = Bound(seconds)
     try:
-        async with bound, opening as response:
-            bound.reschedule(None)
+        async with bound.timeout, opening as response:
+            bound.cancel()
             yield response
     except TimeoutError as error:
-        if not bound.expired() or isinstance(error, TransferError):
+        if not bound.timeout.expired() or isinstance(error, TransferError):
             raise
         raise StallError("it does not answer, and another mirror does", retryable=True) from None
+    finally:
+        bound.cancel()

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from asyncdl.edge.clock import Clock
-from asyncdl.errors import ConnectError, ForbiddenError, IntegrityError, RemoteChangedError
+from asyncdl.edge.transport import Response
+from asyncdl.errors import ConnectError, ForbiddenError, IntegrityError, RemoteChangedError, StallError
 from asyncdl.hosts import Hosts
+from asyncdl.mirrored import patiently
 from asyncdl.model import Checksum, RemoteObject
 from asyncdl.options import Options, Retry, Timeouts
 from asyncdl.refresher import UrlRefresher
@@ -239,3 +246,48 @@ class TestVetting:
         except PassedOverError:
             return False
         return True
+
+
+class TestAnswer:
+    ANSWER = cast("Response", SimpleNamespace())
+
+    @asynccontextmanager
+    async def opening(self, answered: asyncio.Event) -> AsyncIterator[Response]:
+        await answered.wait()
+        yield self.ANSWER
+
+    async def test_silence(self) -> None:
+        """Another place's answer would come."""
+        with pytest.raises(StallError, match="another mirror does"):
+            async with patiently(self.opening(asyncio.Event()), 0.01):
+                pass
+
+    @pytest.mark.parametrize("seconds", [None, 60.0])
+    async def test_answer(self, seconds: float | None) -> None:
+        """What it goes on to say has bounds of its own, and what goes wrong with it is not silence."""
+        answered = asyncio.Event()
+        answered.set()
+
+        async def take() -> None:
+            async with patiently(self.opening(answered), seconds) as response:
+                assert response is self.ANSWER
+                raise TimeoutError
+
+        with pytest.raises(TimeoutError) as caught:
+            await take()
+
+        assert not isinstance(caught.value, StallError)
+        pending: list[Any] = asyncio.get_running_loop()._scheduled  # type: ignore[attr-defined]
+        assert [] == [handle for handle in pending if not handle.cancelled() and "_ring" in repr(handle)]
+
+    async def test_answer_that_comes_while_we_are_held_up(self) -> None:
+        """The caller's own code held the loop for longer than the answer had: it is taken all the same."""
+        answered = asyncio.Event()
+
+        def hold() -> None:
+            time.sleep(0.5)
+            answered.set()
+
+        asyncio.get_running_loop().call_later(0.01, hold)
+        async with patiently(self.opening(answered), 0.2) as response:
+            assert response is self.ANSWER

@@ -15,6 +15,7 @@ from blockbuster import BlockingError
 
 import asyncdl.errors
 from tests.support.leaks import Snapshot
+from tests.support.stopwatch import Stopwatch
 
 
 def as_if_in_asyncdl(source: str) -> Callable[[], None]:
@@ -111,3 +112,17 @@ def test_a_property_is_tried_often_enough() -> None:
 
     assert settings.deadline is None
     assert settings.max_examples in {50, 200}
+
+
+async def test_time_in_which_the_loop_did_not_run() -> None:
+    """It does not count, and what is waited for does."""
+    async with Stopwatch() as busy:
+        await asyncio.sleep(0)
+        time.sleep(1.0)
+        await asyncio.sleep(0)
+    async with Stopwatch() as idle:
+        await asyncio.sleep(0.5)
+
+    assert busy.seconds < 0.5
+    # On a machine that is as busy as any, a tenth of the time is ours.
+    assert 0.05 < idle.seconds < 0.75

@@ -1,7 +1,8 @@
 """Whether a connection is alive: no byte for too long, or too few over a window. Samples in, a verdict out.
 
 Rule: only time in which the server could have sent counts. Time parked in our own queue does not, and a sample that
-comes late (a blocked loop, a suspended machine) counts for no more than twice the interval between samples.
+comes late (a blocked loop, a suspended machine) counts for no more than twice the interval between samples, and tells
+nothing of the rate.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ _WINDOW_POINTS = 60
 _RATE_MEMORY = 1.0
 #: Seconds after which a rate can be told before the first sample: some round trips of any but the farthest servers.
 _EARLIEST = 0.25
+#: Intervals since the last sample from which on one is late: of the time that we did not run nothing has been read yet.
+_LATE = 1.25
 
 
 class Pace(enum.Enum):
@@ -57,17 +60,19 @@ class PaceKeeper:
 
     def sample(self, now: float, received: int) -> Pace:
         """The verdict at `now`, with `received` bytes of the body there in all. Call every `interval` seconds."""
+        late = now - self._last_sample > _LATE * self.interval
         elapsed = min(now - self._last_sample, 2 * self.interval)
         fresh = received - self._last_received
         self._last_sample, self._last_received = now, received
         parked, self._parked_since_sample = self._parked_since_sample, self.parked
         if parked:
             self._quiet = 0.0
-            self.rate = None  # what was lately is long past when our queue has room again
         else:
             self._active += elapsed
             self._quiet = 0.0 if fresh else self._quiet + elapsed
             self._note_rate(fresh, elapsed)
+        if parked or late:
+            self.rate = None  # what was lately is long past by the time that we are ready again
         if self._quiet >= self._stall:
             return Pace.STALLED
         return Pace.SLOW if self._too_slow(received) else Pace.ALIVE

@@ -108,6 +108,11 @@ class Connection:
             async with asyncio.timeout(seconds):
                 await self.silence()
 
+    async def held(self, gate: asyncio.Event) -> None:
+        """Wait for what only the test that set the gate up knows."""
+        while not gate.is_set():
+            await self.pause(_TICK)
+
     async def silence(self) -> None:
         """Say nothing until the client leaves."""
         while True:

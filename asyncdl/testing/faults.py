@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Final
@@ -101,7 +102,8 @@ class Fault:
         close: the connection is closed after the response, which says so.
 
     Time and connection:
-        delay: seconds before the response. stall_headers: no response, ever.
+        delay: seconds before the response. gate: the response comes when this is set, after any delay.
+        stall_headers: no response, ever.
         stall_after: so many body bytes, then silence until the client leaves.
         drop_after: so many body bytes, then FIN. reset_after: then RST.
         half_close: the end is a FIN of the sending side alone, unannounced, while requests are still read (and never
@@ -164,6 +166,7 @@ class Fault:
     close: bool = False
 
     delay: float = 0.0
+    gate: asyncio.Event | None = None
     stall_headers: bool = False
     stall_after: int | None = None
     drop_after: int | None = None

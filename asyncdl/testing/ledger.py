@@ -159,7 +159,7 @@ class Ledger:
         """Every value of a request header, in the order received."""
         return [value for record in self.requests for value in record.headers.all(name)]
 
-    async def until(self, condition: Callable[[], bool], *, timeout: float = 10.0) -> None:  # noqa: ASYNC109
+    async def until(self, condition: Callable[[], bool], *, timeout: float = 60.0) -> None:  # noqa: ASYNC109
         """Wait until `condition()` holds; it is looked at whenever the ledger changes.
 
         Raises:

@@ -295,7 +295,10 @@ class Origin:
 
     async def _respond(self, connection: Connection, record: RequestRecord, *, crowded: bool) -> Response:
         response = self._answers.answer(record, crowded=crowded, base_url=self.base_url, now=self.now())
+        self.ledger.changed()  # now it is known whether an object is involved, and nothing may happen for long
         await connection.pause(response.delay + self.latency)
+        if response.gate is not None:
+            await connection.held(response.gate)
         if response.mute:
             await connection.silence()
         date = () if "date" in response.dropped else (("Date", http_date(self.now())),)

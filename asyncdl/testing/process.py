@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from asyncdl.testing.connection import RequestHead
 
 #: Seconds for the process to start, for one control request, and for its end before it is killed.
-_START: Final = 20.0
+_START: Final = 60.0
 _CONTROL: Final = 5.0
 _END: Final = 5.0
 #: Seconds between two looks at whether the parent still lives.

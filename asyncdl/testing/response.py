@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -43,7 +44,7 @@ class Response:
         ending: what comes after the last byte. announced: whether a Connection header says so.
         limit: body bytes after which `ending` comes, or None for after the last.
         raw: sent instead of everything else.
-        delay: seconds before the first byte. mute: that byte never comes.
+        delay: seconds before the first byte. gate: it comes when this is set. mute: that byte never comes.
         drip, head_drip: (bytes, seconds) at a time, of the body and of the head. rate: bytes per second.
     """
 
@@ -70,6 +71,7 @@ class Response:
     limit: int | None = None
     raw: bytes | None = field(default=None, repr=False)
     delay: float = 0.0
+    gate: asyncio.Event | None = None
     mute: bool = False
     drip: tuple[int, float] | None = None
     head_drip: tuple[int, float] | None = None

@@ -34,6 +34,7 @@ def faulty(fault: Fault, stored: StoredObject, record: RequestRecord, *, base_ur
         head_drip=fault.head_drip,
         raw=fault.raw,
         delay=fault.delay,
+        gate=fault.gate,
         mute=fault.stall_headers,
         extra=response.extra + fault.extra,
         drip=fault.drip,

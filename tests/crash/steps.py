@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import selectors
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -48,16 +49,43 @@ async def _at_once(call: Callable[..., T], *arguments: Any, **_: Any) -> T:
 
 
 @contextlib.contextmanager
-def on_the_loop() -> Iterator[None]:
-    """What would run in a thread runs at once: quick, and the same each time."""
-    # And nothing is waited for by the real clock.
-    with mock.patch.object(anyio.to_thread, "run_sync", _at_once), mock.patch.object(crew, "FIRST_LOOK", 0.0):
+def _instead_of_threads(run: Callable[..., Any]) -> Iterator[None]:
+    # Nobody waits to see how quick the first connection is: others would never be due while it has something to do.
+    with mock.patch.object(anyio.to_thread, "run_sync", run), mock.patch.object(crew, "FIRST_LOOK", 0.0):
         yield
 
 
+@contextlib.contextmanager
+def on_the_loop() -> Iterator[None]:
+    """What would run in a thread runs at once: quick, and the same each time."""
+    with _instead_of_threads(_at_once):
+        yield
+
+
+class _Loop(asyncio.SelectorEventLoop):
+    """Its clock stands while there is something to do, and then jumps to the next timer."""
+
+    def __init__(self) -> None:
+        self._now = 0.0
+        selector = selectors.DefaultSelector()
+        select = selector.select
+
+        def jump(timeout: float | None = None) -> Any:
+            events = select(timeout and 0)
+            if not events:
+                self._now += timeout or 0.0
+            return events
+
+        selector.select = jump  # type: ignore[method-assign]  # there is no other place
+        super().__init__(selector)
+
+    def time(self) -> float:
+        return self._now
+
+
 def new_loop() -> asyncio.AbstractEventLoop:
-    """A loop without threads, and without the checks that make it slow."""
-    loop = asyncio.new_event_loop()
+    """A loop without threads, without a real clock, and without the checks that make it slow."""
+    loop = _Loop()
     loop.set_debug(False)
     loop.set_default_executor(_Inline(1))
     errands._of_loops[loop] = _AtOnce()
@@ -123,7 +151,7 @@ class Steps:
     @contextlib.contextmanager
     def taken(self) -> Iterator[None]:
         """What would run in a thread runs in one of these."""
-        with mock.patch.object(anyio.to_thread, "run_sync", self._run_sync):
+        with _instead_of_threads(self._run_sync):
             yield
 
     async def _run_sync(

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import asyncdl
+from asyncdl import crew
 from asyncdl.edge import disk, files
 from asyncdl.testing import Fault, Origin
 from tests.support.flow import KIB, PART, fetch, holds, small
@@ -77,6 +78,24 @@ async def test_last_part_that_stalls(tmp_path: Path, no_leaks: object, connectio
         assert counted_once(origin, result, size)
     assert result.elapsed < 6 < PATIENT.stall
     assert (0, connections * 4 + 1) == (result.retries, result.requests)
+
+
+async def test_first_of_all_stalls_at_the_last_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where one connection has begun all parts before others are looked for, there is one to take over all the same."""
+    monkeypatch.setattr(crew, "FIRST_LOOK", 1.0)  # in which one connection brings all that comes
+    size = 4 * PART
+    async with Origin() as origin:
+        content = origin.add("/object", size)
+        stall = Fault(start=size - 1, times=1, stall_after=1000)
+        origin.script(stall)
+
+        result = await fetch(
+            origin.url("/object"), tmp_path / "file", size=size, options=options(4, PART), timeouts=PATIENT
+        )
+
+        assert 1 == origin.faults.applied(stall)
+        assert holds(tmp_path / "file", content)
+    assert (0, 5) == (result.retries, result.requests)
 
 
 async def test_what_nobody_can_bring(tmp_path: Path, no_leaks: object) -> None:

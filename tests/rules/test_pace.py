@@ -263,14 +263,18 @@ def test_rate_follows() -> None:
     assert [4000, 2000, 1000, 4500, 6250] == rates
 
 
-def test_rate_of_a_late_sample() -> None:
-    """Samples at other intervals weigh as much as their time: twice the interval, two thirds."""
+@pytest.mark.parametrize(("seconds", "expected"), [(1.25, 4000.0), (1.3, None), (2.0, None), (3600.0, None)])
+def test_rate_of_a_late_sample(seconds: float, expected: float | None) -> None:
+    """Where our own loop did not run, what came is still to be read: nothing is told until the next sample."""
     connection = Connection()
     connection.after(1, 9000)
 
-    connection.after(2, 0)
+    connection.after(seconds, 0)
+    rates = [connection.keeper.rate]
+    connection.after(1, 7000)
+    rates.append(connection.keeper.rate)
 
-    assert 3000 == pytest.approx(connection.keeper.rate or 0)
+    assert [expected and pytest.approx(expected), pytest.approx(5500.0 if expected else 7000.0)] == rates
 
 
 def test_rate_while_we_are_slow() -> None:

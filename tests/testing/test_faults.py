@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 SIZE = 3 << 20
 #: Seconds without a byte after which a test takes the server for silent.
-SILENCE = 0.15
+SILENCE = 1.0
 
 
 @pytest.fixture
@@ -272,6 +272,30 @@ async def test_rate(origin: Origin) -> None:
 async def test_leaving_ends_a_pause(origin: Origin) -> None:
     """A client that goes away during a delay leaves nothing behind."""
     origin.script(Fault(delay=3600))
+    task = asyncio.create_task(ask(origin.url("/f")))
+    await origin.ledger.until(lambda: origin.ledger.in_flight == 1)
+    task.cancel()
+    await origin.ledger.until(lambda: origin.ledger.open_connections == 0)
+
+    assert [True] == [record.aborted for record in origin.ledger.requests]
+
+
+async def test_gate(origin: Origin) -> None:
+    """Nothing comes before the test says so; that the request is there is known at once."""
+    gate = asyncio.Event()
+    origin.script(Fault(gate=gate))
+    task = asyncio.create_task(ask(origin.url("/f")))
+    await origin.ledger.until(lambda: len(origin.ledger.data_requests()) == 1)
+    before = origin.ledger.requests[0].status
+    gate.set()
+    reply = await task
+
+    assert (0, 200, SIZE) == (before, reply.status, len(reply.body))
+
+
+async def test_leaving_ends_the_wait_at_a_gate(origin: Origin) -> None:
+    """One that never opens keeps nothing behind."""
+    origin.script(Fault(gate=asyncio.Event()))
     task = asyncio.create_task(ask(origin.url("/f")))
     await origin.ledger.until(lambda: origin.ledger.in_flight == 1)
     task.cancel()
