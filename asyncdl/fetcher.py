@@ -191,7 +191,7 @@ class Fetcher:
         async with supplier.host.gate.turn(kind) as turn, job.commons.slots.turn(kind) as place:
             if supplier.given_up:
                 return
-            self._places = turn.place, place
+            self._places = turn, place
             lease = await refresher.lease()
             try:
                 refusal, redirected = await self._exchange(claim, lease)
