@@ -111,9 +111,12 @@ class Fetcher:
                 continue
             supplier = self._supplier
             if claim.furthest > furthest:
-                supplier.host.budget.refund()
+                host = supplier.host
+                host.budget.refund()
                 self._job.own_budget.refund()
-                supplier.host.gate.succeeded()
+                host.gate.succeeded()
+            if fault is None and claim.done and not suppliers.several:
+                return  # what is counted below is for what comes after a fault, and for other claims
             # Turned away while others are served, it only has to wait for longer: its own budget bounds that.
             crowded_out = self._crowded_out and suppliers.served > served
             served = suppliers.served
