@@ -19,15 +19,11 @@ from typing import Final
 
 import aiohttp
 
+from asyncdl.edge.buffers import Buffer, BufferPool
 from asyncdl.edge.http_connections import HEAD_END, HeadFirst
 from asyncdl.errors import ConnectError, TransferError
 from asyncdl.model import Chunk
 
-#: Bytes of the smallest buffer: less at a time would cost more system calls than the copy it saves.
-SMALLEST: Final = 64 * 1024
-#: Bytes that the buffers of all connections may take, before each gets a smaller one: 64 connections with 1 MiB each
-#: would be more than all else of the process.
-ALL_CONNECTIONS: Final = 32 * 1024 * 1024
 #: As much as asyncio reads at a time where no protocol says otherwise.
 _HEAD_BUFFER: Final = 256 * 1024
 #: Bytes within which the end of a head is looked for; one that is longer costs a copy.
@@ -37,56 +33,21 @@ _USUAL_HEAD: Final = 8 * 1024
 _PATIENCE: Final = 0.25
 
 
-class _Buffer:
-    """Memory lent to a body and to the chunks made of it; it goes back when the last of them is released."""
-
-    __slots__ = ("_back", "_users", "view")
-
-    def __init__(self, size: int, back: Callable[[_Buffer], None]) -> None:
-        self.view: memoryview = memoryview(bytearray(size))
-        self._back, self._users = back, 0
-
-    def lend(self) -> None:
-        self._users += 1
-
-    def release(self) -> None:
-        self._users -= 1
-        if not self._users:
-            self._back(self)
-
-
-class BufferPool:
-    """Buffers of one size, the one used last given out first: it is still in the processor's cache.
-
-    How many there are is bounded by who holds them: a connection one, the queue and the writer one for each chunk.
-
-    Args:
-        chunk_size: most bytes of one chunk.
-        connections: how many will hold one; of many, each has less.
-    """
-
-    def __init__(self, chunk_size: int, connections: int) -> None:
-        self.size: int = max(min(chunk_size, ALL_CONNECTIONS // connections), SMALLEST)
-        self.chunk_size: int = chunk_size
-        self._free: list[_Buffer] = []
-
-    def take(self) -> _Buffer:
-        # One byte more than is ever used: there a body shows that it goes on where it should have ended.
-        buffer = self._free.pop() if self._free else _Buffer(self.size + 1, self._free.append)
-        buffer.lend()
-        return buffer
-
-
 class PooledHandler(HeadFirst, asyncio.BufferedProtocol):
     """aiohttp's protocol, as one that the event loop asks for a buffer.
+
+    What was read together with a head is held back from the parser until `take_held` or `parse_held`, or until anything
+    else happens on the connection: all of a small body is there, and who wants it as it is saves the parser's copy.
 
     Attributes:
         body: takes what is read; None while aiohttp's parser does.
         asked: the event loop does ask; uvloop, for one, does not.
+        held: of a body whose head the parser has had.
     """
 
     body: PooledBody | None = None
     asked: bool = False
+    held: bytes = b""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, head: bytearray) -> None:
         super().__init__(loop)
@@ -102,6 +63,7 @@ class PooledHandler(HeadFirst, asyncio.BufferedProtocol):
         if self.body is not None:
             self.body.filled(nbytes)
             return
+        self.parse_held()
         # What is cut off here need not be copied once more to be cut off a `bytes`.
         end = self._head.find(HEAD_END, 0, min(nbytes, _USUAL_HEAD)) + len(HEAD_END)
         if not len(HEAD_END) <= end < nbytes:
@@ -109,9 +71,37 @@ class PooledHandler(HeadFirst, asyncio.BufferedProtocol):
             return
         rest = bytes(self._room[end:nbytes])  # before anything else is read into that
         self.data_received(bytes(self._room[:end]))
-        self.data_received(rest)
+        if self._payload is not None and not self._payload.is_eof():
+            self.held = rest
+        else:
+            self.data_received(rest)
+
+    def parse_held(self) -> None:
+        """Let the parser have what is held back."""
+        held, self.held = self.held, b""
+        transport = self.transport
+        if not held:
+            return
+        if transport is None or not transport.is_closing():
+            self.data_received(held)
+            return
+        # What came before the end counts; a parser that finds fault with it is not to close once more what is closed.
+        self.transport = None
+        try:
+            self.data_received(held)
+        finally:
+            self.transport = transport
+
+    def take_held(self, raw: aiohttp.ClientResponse, length: int) -> bytes | None:
+        """All of a body of `length` bytes, of which the parser will have none; None where that is not what is held."""
+        if len(self.held) != length or not self.may_hand_over(raw, length):
+            return None
+        held, self.held = self.held, b""
+        self.end_body(more=False)
+        return held
 
     def eof_received(self) -> None:
+        self.parse_held()
         super().eof_received()
         # asyncio's TLS fills one more buffer when the other side has closed, and forgets what else it holds.
         secure = None if self.transport is None else self.transport.get_extra_info("ssl_object")
@@ -124,6 +114,7 @@ class PooledHandler(HeadFirst, asyncio.BufferedProtocol):
                 self.body.filled(count)
 
     def connection_lost(self, exc: BaseException | None) -> None:
+        self.parse_held()
         body, self.body = self.body, None
         if body is not None:
             body.lost(exc)
@@ -182,8 +173,8 @@ class PooledBody:
         self._position = start
         self.received: int = 0
         self.left: int = stop - start
-        self._ready: deque[tuple[memoryview, _Buffer]] = deque()
-        self._buffer: _Buffer | None = None
+        self._ready: deque[tuple[memoryview, Buffer]] = deque()
+        self._buffer: Buffer | None = None
         self._begin = self._fill = 0  # what of the buffer has been read and is not among the ready
         self._fault: TransferError | None = None
         self._waiter: asyncio.Future[None] | None = None
@@ -314,6 +305,12 @@ class PooledBody:
             transport.resume_reading()
 
 
+def handler_of(raw: aiohttp.ClientResponse) -> PooledHandler | None:
+    """The protocol of the connection that a response is still coming over, if it is one of these."""
+    protocol = None if raw.connection is None else raw.connection.protocol
+    return protocol if isinstance(protocol, PooledHandler) else None
+
+
 def pooled_body(
     raw: aiohttp.ClientResponse,
     start: int,
@@ -327,10 +324,15 @@ def pooled_body(
         start, stop: its place in the object.
         translate: makes a transfer error of whatever ended the connection.
     """
-    handler = raw.connection.protocol if raw.connection is not None else None
-    if not isinstance(handler, PooledHandler) or not handler.may_hand_over(raw, stop - start):
+    handler = handler_of(raw)
+    if handler is None:
+        return None
+    if len(handler.held) >= stop - start or not handler.may_hand_over(raw, stop - start):
+        handler.parse_held()
         return None
     body, fault = PooledBody(handler, start, stop, pool, translate), None
+    held, handler.held = handler.held, b""
+    body.feed(held)
     try:
         while data := raw.content.read_nowait(-1):  # each makes room for what the parser had put aside
             body.feed(data)

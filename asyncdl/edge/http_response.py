@@ -9,11 +9,12 @@ from typing import TypeAlias
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 
+from asyncdl.edge.buffers import BufferPool
 from asyncdl.edge.http_faults import translate
-from asyncdl.edge.http_pooled import BufferPool, PooledBody, pooled_body
+from asyncdl.edge.http_pooled import PooledBody, handler_of, pooled_body
 from asyncdl.edge.stream import StreamBody
 from asyncdl.edge.transport import Body
-from asyncdl.model import Headers
+from asyncdl.model import Chunk, Headers
 
 #: The first response that is no redirect, the URLs that redirects led to, and the given header values sent.
 Followed: TypeAlias = tuple[aiohttp.ClientResponse, list[str], list[str]]
@@ -58,6 +59,7 @@ class AiohttpResponse:
         self._pooled: PooledBody | None = None
         self._closed: asyncio.Future[None] | None = None
         protocol = None if raw.connection is None else raw.connection.protocol
+        # What is held back has come whole, or is parsed before the loss of the connection is.
         if protocol is not None:
             self._expect_loss(protocol)
 
@@ -77,13 +79,26 @@ class AiohttpResponse:
         if not content.is_eof() and content.exception() is None:
             content.set_exception(aiohttp.ClientPayloadError("the connection was lost"))
 
+    def at_hand(self, start: int, stop: int) -> Chunk | None:
+        content, handler = self._raw.content, handler_of(self._raw)
+        if handler is not None:
+            data = handler.take_held(self._raw, stop - start)
+        elif content.is_eof() and content.exception() is None and content.total_bytes == stop - start:
+            data = content.read_nowait(-1)
+        else:
+            data = None
+        return Chunk(start, data) if data else None
+
     def body(self, start: int, stop: int | None) -> Body:
         if stop is not None:
             self._pooled = pooled_body(self._raw, start, stop, self._pool, translate)
+        else:
+            let_parse(self._raw)
         return self._pooled or StreamBody(self._raw.content, start, stop, self._pool.chunk_size, translate)
 
     async def excerpt(self, limit: int) -> bytes:
         words = bytearray()
+        let_parse(self._raw)
         try:
             async with asyncio.timeout(self._patience):
                 while len(words) < limit and (data := await self._raw.content.readany()):
@@ -98,10 +113,18 @@ class AiohttpResponse:
             self._closed.remove_done_callback(self._lost)
         if self._pooled is not None:
             self._pooled.close()
-        if self._raw.content.at_eof():
-            self._raw.release()
-        else:
+        let_parse(self._raw)
+        if not self._raw.content.at_eof():
             self._raw.close()
+        elif not self._raw.closed:
+            self._raw.release()
+
+
+def let_parse(raw: aiohttp.ClientResponse) -> None:
+    """Let aiohttp read the body of a response, wherever a part of it is now."""
+    handler = handler_of(raw)
+    if handler is not None:
+        handler.parse_held()
 
 
 def _seen(closed: asyncio.Future[None]) -> None:
