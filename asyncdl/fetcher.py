@@ -115,7 +115,7 @@ class Fetcher:
                 host.budget.refund()
                 self._job.own_budget.refund()
                 host.gate.succeeded()
-            if fault is None and claim.done and not suppliers.several:
+            if fault is None and claim.position == claim.stop and not suppliers.several:
                 return  # what is counted below is for what comes after a fault, and for other claims
             # Turned away while others are served, it only has to wait for longer: its own budget bounds that.
             crowded_out = self._crowded_out and suppliers.served > served

@@ -18,7 +18,7 @@ class Turn(Place):
     __slots__ = ("_epoch", "_gate")
 
     def __init__(self, gate: Gate, kind: Kind) -> None:
-        self.kind, self._lines = kind, gate.lines
+        super().__init__(kind, gate.lines)
         self._gate, self._epoch = gate, 0
 
     async def __aenter__(self) -> Self:

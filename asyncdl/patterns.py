@@ -38,7 +38,7 @@ class Pattern(Generic[AnyStr]):
         return self._compiled
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401  # one of the methods above
-        if name not in __class__.__annotations__:
+        if name not in Pattern.__annotations__:
             raise AttributeError(name)
         # Asked for once: from then on it is found in the object itself.
         method = getattr(self.compiled(), name)

@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Iterable
-from enum import Enum
+from enum import IntEnum
 from typing import Final, Self
 
 
-class Kind(Enum):
-    """What a request is for."""
+class Kind(IntEnum):
+    """What a request is for: the first response of a file that may be small and is all of it then, or part of a file.
 
-    FIRST = "the first response of a file that may be small, and is all of it then"
-    PART = "a part of a large file"
+    A number, since the hash of any other enumeration is made anew each time that it is asked for.
+    """
 
-    # Each is one object; an enum's own hash is made of its name anew each time it is asked for.
-    __hash__ = object.__hash__
+    FIRST = 1
+    PART = 2
 
 
 _KINDS: Final = tuple(Kind)
@@ -165,7 +165,7 @@ class SlotTurn(Place):
     __slots__ = ("_slots",)
 
     def __init__(self, slots: Slots, kind: Kind) -> None:
-        self.kind, self._lines = kind, slots.lines
+        super().__init__(kind, slots.lines)
         self._slots = slots
 
     async def __aenter__(self) -> Self:
