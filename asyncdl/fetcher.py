@@ -92,7 +92,7 @@ class Fetcher:
             claim = await scheduler.next()
 
     async def _fetch(self, claim: Claim) -> None:
-        own: Counter[type[TransferError]] = Counter()  # since the last new byte, by what came of them
+        own: Counter[type[TransferError]] | None = None  # since the last new byte, by what came of them
         suppliers = self._job.suppliers
         served = suppliers.served
         while not claim.done:
@@ -120,7 +120,7 @@ class Fetcher:
             # Turned away while others are served, it only has to wait for longer: its own budget bounds that.
             crowded_out = self._crowded_out and suppliers.served > served
             served = suppliers.served
-            tries = supplier.tries if suppliers.several else own
+            tries = supplier.tries if suppliers.several else (own := own or Counter())
             if fault is None or claim.furthest > furthest or crowded_out:
                 tries.clear()
             if fault is not None:

@@ -52,7 +52,6 @@ class Supplier:
         refresher: has its URL.
         remote: what it says that the object is, once that has been accepted.
         busy: requests on their way to it, or waiting to go.
-        tries: faults since its last new byte, by kind.
         faulted: on the clock, when the last of them came.
         quiet_until: on the clock, when it is to be asked again, if there are others.
         aside: asked only where there is no other.
@@ -65,6 +64,7 @@ class Supplier:
         "_measured",
         "_origin",
         "_rate",
+        "_tries",
         "aside",
         "busy",
         "faulted",
@@ -74,7 +74,6 @@ class Supplier:
         "quiet_until",
         "refresher",
         "remote",
-        "tries",
     )
 
     def __init__(self, number: int, refresher: UrlRefresher, hosts: Hosts) -> None:
@@ -83,7 +82,7 @@ class Supplier:
         self._hosts = hosts
         self.remote: RemoteObject | None = None
         self.busy: int = 0
-        self.tries: Counter[type[TransferError]] = Counter()
+        self._tries: Counter[type[TransferError]] | None = None
         self.faulted: float = 0.0
         self.quiet_until: float = 0.0
         self.aside: bool = False
@@ -101,6 +100,13 @@ class Supplier:
             self._origin = self.refresher.origin
             self._host = self._hosts.of(self._origin)
         return self._host
+
+    @property
+    def tries(self) -> Counter[type[TransferError]]:
+        """Faults since its last new byte, by kind."""
+        if self._tries is None:
+            self._tries = Counter()
+        return self._tries
 
     def blame(self, kind: type[TransferError], asked: float, now: float) -> None:
         """Count a fault of a request that was made at `asked`: what befalls several at once is one."""

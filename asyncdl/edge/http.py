@@ -80,7 +80,7 @@ class AiohttpTransport:
         self._client_timeout = aiohttp.ClientTimeout(total=None, sock_connect=timeouts.connect)
 
     def _connector(self, *, public_only: bool = False) -> Connector:
-        protocols = handlers if self._options.pooled_buffers else None
+        protocols = partial(handlers, self._options.chunk_size) if self._options.pooled_buffers else None
         return Connector(self._timeouts.connect, public_only=public_only, protocols=protocols)
 
     def _open_session(self, connector: aiohttp.BaseConnector | None, *, owned: bool) -> aiohttp.ClientSession:

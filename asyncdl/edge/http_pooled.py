@@ -19,13 +19,11 @@ from typing import Final
 
 import aiohttp
 
-from asyncdl.edge.buffers import Buffer, BufferPool
+from asyncdl.edge.buffers import Buffer, BufferPool, HeadBuffer, Kept
 from asyncdl.edge.http_connections import HEAD_END, HeadFirst
 from asyncdl.errors import ConnectError, TransferError
 from asyncdl.model import Chunk
 
-#: As much as asyncio reads at a time where no protocol says otherwise.
-_HEAD_BUFFER: Final = 256 * 1024
 #: Bytes within which the end of a head is looked for; one that is longer costs a copy.
 _USUAL_HEAD: Final = 8 * 1024
 #: Seconds after which what has come is handed on although the buffer is not full: on a slow connection it would keep
@@ -47,56 +45,59 @@ class PooledHandler(HeadFirst, asyncio.BufferedProtocol):
 
     body: PooledBody | None = None
     asked: bool = False
-    held: bytes = b""
+    held: Kept | None = None
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, head: bytearray) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, head: HeadBuffer) -> None:
         super().__init__(loop)
-        self._head, self._room = head, memoryview(head)
+        self._head = head
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002
         if self.body is not None:
             return self.body.room()
         self.asked = True
-        return self._room
+        return self._head.room
 
     def buffer_updated(self, nbytes: int) -> None:
         if self.body is not None:
             self.body.filled(nbytes)
             return
-        self.parse_held()
+        if self.held is not None:
+            self.parse_held()
         # What is cut off here need not be copied once more to be cut off a `bytes`.
-        end = self._head.find(HEAD_END, 0, min(nbytes, _USUAL_HEAD)) + len(HEAD_END)
+        head = self._head
+        end = head.data.find(HEAD_END, 0, min(nbytes, _USUAL_HEAD)) + len(HEAD_END)
         if not len(HEAD_END) <= end < nbytes:
-            self.data_received(bytes(self._room[:nbytes]))
+            self.data_received(bytes(head.room[:nbytes]))
             return
-        rest = bytes(self._room[end:nbytes])  # before anything else is read into that
-        self.data_received(bytes(self._room[:end]))
-        if self._payload is not None and not self._payload.is_eof():
-            self.held = rest
-        else:
-            self.data_received(rest)
+        first, rest = bytes(head.room[:end]), head.keep(end, nbytes)  # before anything else is read into that
+        self.data_received(first)
+        self.held = rest
+        if self._payload is None or self._payload.is_eof():
+            self.parse_held()
 
     def parse_held(self) -> None:
         """Let the parser have what is held back."""
-        held, self.held = self.held, b""
-        transport = self.transport
-        if not held:
+        held, self.held = self.held, None
+        if held is None:
             return
+        data, transport = bytes(held.view), self.transport
+        held.release()
         if transport is None or not transport.is_closing():
-            self.data_received(held)
+            self.data_received(data)
             return
         # What came before the end counts; a parser that finds fault with it is not to close once more what is closed.
         self.transport = None
         try:
-            self.data_received(held)
+            self.data_received(data)
         finally:
             self.transport = transport
 
-    def take_held(self, raw: aiohttp.ClientResponse, length: int) -> bytes | None:
+    def take_held(self, raw: aiohttp.ClientResponse, length: int) -> Kept | None:
         """All of a body of `length` bytes, of which the parser will have none; None where that is not what is held."""
-        if len(self.held) != length or not self.may_hand_over(raw, length):
+        held = self.held
+        if held is None or len(held.view) != length or not self.may_hand_over(raw, length):
             return None
-        held, self.held = self.held, b""
+        self.held = None
         self.end_body(more=False)
         return held
 
@@ -148,9 +149,13 @@ class PooledHandler(HeadFirst, asyncio.BufferedProtocol):
             payload.feed_eof()
 
 
-def handlers(loop: asyncio.AbstractEventLoop) -> Callable[[], PooledHandler]:
-    """What makes the protocols of one connector; they share the buffer for heads, which is emptied as it is filled."""
-    head = bytearray(_HEAD_BUFFER)
+def handlers(chunk_size: int, loop: asyncio.AbstractEventLoop) -> Callable[[], PooledHandler]:
+    """What makes the protocols of one connector; they share the buffer for heads.
+
+    Args:
+        chunk_size: most bytes that a chunk may take.
+    """
+    head = HeadBuffer(chunk_size)
     return lambda: PooledHandler(loop, head)
 
 
@@ -305,12 +310,6 @@ class PooledBody:
             transport.resume_reading()
 
 
-def handler_of(raw: aiohttp.ClientResponse) -> PooledHandler | None:
-    """The protocol of the connection that a response is still coming over, if it is one of these."""
-    protocol = None if raw.connection is None else raw.connection.protocol
-    return protocol if isinstance(protocol, PooledHandler) else None
-
-
 def pooled_body(
     raw: aiohttp.ClientResponse,
     start: int,
@@ -324,15 +323,19 @@ def pooled_body(
         start, stop: its place in the object.
         translate: makes a transfer error of whatever ended the connection.
     """
-    handler = handler_of(raw)
-    if handler is None:
+    handler = raw.connection.protocol if raw.connection is not None else None
+    if not isinstance(handler, PooledHandler):
         return None
-    if len(handler.held) >= stop - start or not handler.may_hand_over(raw, stop - start):
+    if (handler.held is not None and len(handler.held.view) >= stop - start) or not handler.may_hand_over(
+        raw, stop - start
+    ):
         handler.parse_held()
         return None
     body, fault = PooledBody(handler, start, stop, pool, translate), None
-    held, handler.held = handler.held, b""
-    body.feed(held)
+    if handler.held is not None:
+        held, handler.held = handler.held, None
+        body.feed(held.view)
+        held.release()
     try:
         while data := raw.content.read_nowait(-1):  # each makes room for what the parser had put aside
             body.feed(data)

@@ -33,7 +33,7 @@ class SmallFile:
         self._ours: Status | None = None
         self._doing = "create"
 
-    def save(self, chunks: Sequence[Chunk], size: int, errand: Errand) -> bool | Joint[bool]:
+    def save(self, chunks: Sequence[Chunk], size: int, errand: Errand[bool]) -> bool | Joint[bool]:
         """Put the file where it belongs; False if one of its size is there by now that counts for it. Blocks.
 
         To make the name durable is left to the last step, which is the same for all files of the directory: True counts

@@ -240,7 +240,9 @@ class TestHandOver:
             server.asked(over, START, START + LENGTH) as (response, _),
         ):
             handler = handler_of(response)
-            await until(lambda: response._raw.content.total_bytes + len(handler.held) == ahead)  # type: ignore[attr-defined]
+            await until(
+                lambda: response._raw.content.total_bytes + len(handler.held.view if handler.held else b"") == ahead
+            )  # type: ignore[attr-defined]
             assert handler.transport is not None
             handler.transport.abort()
             body = response.body(START, START + LENGTH)

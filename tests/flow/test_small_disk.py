@@ -78,7 +78,7 @@ async def test_room_on_the_disk(tmp_path: Path) -> None:
 def test_called_off_before_it_began(tmp_path: Path) -> None:
     """Whoever gave up before there was a thread finds that nothing was done."""
     dest = tmp_path / "file"
-    disk, errand = NotingDisk(dest), Errand()
+    disk, errand = NotingDisk(dest), Errand(lambda _: True)
     errand.called_off = True
     file = SmallFile(Names.of(dest), if_exists="skip", mode=None, check_space=False, disk=disk)
 
