@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
@@ -13,13 +13,12 @@ from typing import Final, TypeAlias
 
 from asyncdl.edge.waits import first_cause, is_cancelled
 from asyncdl.engine import HeldOverError
-from asyncdl.errors import DeadlineError, OptionsError, SourceError
+from asyncdl.errors import DeadlineError, SourceError
 from asyncdl.job import Aside
-from asyncdl.model import Outcome, Request, Result
+from asyncdl.model import Request, Result, SignedUrl
+from asyncdl.rows import Rows, checked_row, each_row
 from asyncdl.summary import Summary
 
-#: Rows, as a caller has them.
-Rows: TypeAlias = Iterable[Request] | AsyncIterable[Request]
 #: Brings one file, if it is admitted; the last argument is the deadline of the batch, in seconds of the loop's clock.
 Bring: TypeAlias = Callable[[Request, Callable[[], bool], Aside, float | None], Awaitable[Result]]
 
@@ -78,6 +77,9 @@ class Batch:
         # Each of them has a connection of its own at first, and one is to be left.
         self._most_large = max(1, min(files - files // _SMALL_SHARE, connections - 1))
         self._next: Request | None = None
+        # Rows that come without a wait; and whether there will be no more, of whatever kind.
+        self._plain: Iterator[object] | None = None
+        self._no_more = False
         self._held_over: deque[Request] = deque()
         self._active = self._active_large = self._aside = 0
         self._returning: deque[tuple[_File, asyncio.Future[None]]] = deque()
@@ -112,9 +114,10 @@ class Batch:
             self._news.clear()
             await self._news.wait()
         if self._results:
+            if not self._has_room():
+                self._changed.set()
             result = self._results.popleft()
             self._summary = self._summary.plus(result)
-            self._changed.set()
             return result
         if not self._told and not self._running.cancelled():
             self._told = True
@@ -154,12 +157,15 @@ class Batch:
         self._deadline = None if self._total is None else loop.time() + self._total
         try:
             async with asyncio.TaskGroup() as group:
-                feeding = self._feeding = group.create_task(self._feed())
+                if isinstance(self._rows, AsyncIterable):
+                    self._feeding = group.create_task(self._feed(self._rows))
                 timer = None if self._deadline is None else loop.call_at(self._deadline, self._ring)
                 try:
-                    await self._dispatch(group, feeding)
+                    await self._dispatch(group)
                 finally:
-                    feeding.cancel()
+                    self._no_more, self._plain = True, None
+                    if self._feeding is not None:
+                        self._feeding.cancel()
                     if timer is not None:
                         timer.cancel()
         except BaseExceptionGroup as group_of_errors:
@@ -171,29 +177,46 @@ class Batch:
         self._overdue = True
         self._changed.set()
 
-    async def _feed(self) -> None:
+    async def _feed(self, rows: AsyncIterable[Request]) -> None:
         """Have a row ready when there is room for it: a URL in it may not live for long."""
         try:
             await self._wanted.wait()
-            async with contextlib.aclosing(_each(self._rows)) as rows:
-                async for row in rows:
-                    if not isinstance(row, Request):
-                        raise OptionsError(f"a row of a batch is an asyncdl.Request, not {type(row).__name__}")
-                    self._next = row
+            async with contextlib.aclosing(each_row(rows)) as each:
+                async for row in each:
+                    self._next = checked_row(row)
                     self._wanted.clear()
                     self._changed.set()
                     await self._wanted.wait()
-        except asyncio.CancelledError:
-            if is_cancelled():
-                raise
-            # Nobody cancelled this task: let through, it would look as if there were no more rows.
-            self._fault = SourceError("the rows of the batch were cancelled by something they waited for")
-        except Exception as error:  # noqa: BLE001  # a stranger's code; it is raised when what was begun has ended
-            self._fault = error
+        except (asyncio.CancelledError, Exception) as error:  # noqa: BLE001  # see there
+            self._broken(error)
         finally:
+            self._no_more = True
             self._changed.set()
 
-    async def _dispatch(self, group: asyncio.TaskGroup, feeding: asyncio.Task[None]) -> None:
+    def _take(self) -> None:
+        """Have the next row ready, of those that come without a wait."""
+        try:
+            if self._plain is None:
+                assert isinstance(self._rows, Iterable)  # noqa: S101  # others are fed by a task
+                self._plain = iter(self._rows)
+            self._next = checked_row(next(self._plain))
+        except StopIteration:
+            self._no_more = True
+        except (asyncio.CancelledError, Exception) as error:  # noqa: BLE001  # see there
+            self._no_more = True
+            self._broken(error)
+
+    def _broken(self, error: BaseException) -> None:
+        """Rows, which are a stranger's code, raised this: it is raised once more when what was begun has ended."""
+        if not isinstance(error, asyncio.CancelledError):
+            self._fault = error if isinstance(error, Exception) else None
+        elif is_cancelled():
+            raise error
+        else:
+            # Nobody cancelled this task: let through, it would look as if there were no more rows.
+            self._fault = SourceError("the rows of the batch were cancelled by something they waited for")
+
+    async def _dispatch(self, group: asyncio.TaskGroup) -> None:
         """Start files as there is room for them, until none is left."""
         while True:
             self._changed.clear()
@@ -201,22 +224,29 @@ class Batch:
                 pass
             waiting = self._next is not None or bool(self._held_over)
             if not self._active and not self._aside:
-                if self._overdue and (waiting or not feeding.done()):
+                if self._overdue and (waiting or not self._no_more):
                     hint = "what there was no time for was not begun: run it again, or allow more time"
                     late = DeadlineError(f"the batch is not complete after {self._total:g} s", hint=hint)
                     late.__cause__, self._fault = self._fault, late
-                if self._overdue or (feeding.done() and not waiting):
+                if self._overdue or (self._no_more and not waiting):
                     return
-            if not self._overdue and self._next is None and self._has_room() and self._may_look_ahead():
+            if self._wants_row():
+                if self._feeding is None:
+                    self._take()
+                    continue
                 self._wanted.set()
             # For a file, which has bounds of its own, for the caller's rows, and for the caller to take results.
             await self._changed.wait()
+
+    def _wants_row(self) -> bool:
+        done = self._overdue or self._no_more or self._next is not None
+        return not done and self._has_room() and self._may_look_ahead()
 
     def _has_room(self) -> bool:
         return self._active < self._files and len(self._results) < self._files
 
     def _has_room_for_large(self) -> bool:
-        others = self._next is not None or self._feeding is None or not self._feeding.done()
+        others = self._next is not None or not self._no_more
         return self._active_large < self._most_large or not others
 
     def _may_look_ahead(self) -> bool:
@@ -227,27 +257,54 @@ class Batch:
         if self._returning and self._active < self._files:
             self._return(*self._returning.popleft())
             return True
-        if not self._has_room():
-            return False
-        room = self._has_room_for_large()
-        if self._held_over and room:
-            file = _File(self._held_over.popleft(), large=True)
-        elif self._next is not None and self._may_look_ahead():
-            file, self._next = _File(self._next), None
-            size = file.request.size
-            if isinstance(size, int) and self._is_large(size):
-                if not room:
-                    self._held_over.append(file.request)
-                    return True
-                file.large = True
-        else:
-            return False
-        self._active += 1
-        self._active_large += file.large
-        group.create_task(self._work(file))
-        return True
+        file = self._chosen()
+        if file is not None:
+            group.create_task(self._work(file))
+        return file is not None
+
+    def _chosen(self) -> _File | None:
+        """The next one that can be begun now; it counts as begun."""
+        while self._has_room():
+            room = self._has_room_for_large()
+            if self._held_over and room:
+                file = _File(self._held_over.popleft(), large=True)
+            elif self._next is not None and self._may_look_ahead():
+                file, self._next = _File(self._next), None
+                size = file.request.size
+                if isinstance(size, int) and self._is_large(size):
+                    if not room:
+                        self._held_over.append(file.request)
+                        continue
+                    file.large = True
+            else:
+                break
+            self._active += 1
+            self._active_large += file.large
+            return file
+        return None
 
     async def _work(self, file: _File) -> None:
+        """One file; and where nothing stands in the way, the next one after it, which saves a task for each."""
+        following: _File | None = file
+        while following is not None:
+            file, following = following, None
+            try:
+                await self._one(file)
+                # What a stranger's code leaves in a task, such as a context or half a cancellation, is for nobody else.
+                if isinstance(file.request.source, str | SignedUrl) and not is_cancelled():
+                    following = self._following()
+            finally:
+                if following is None:
+                    self._changed.set()
+
+    def _following(self) -> _File | None:
+        if self._overdue or self._returning:
+            return None
+        if self._feeding is None and self._wants_row():
+            self._take()
+        return self._chosen()
+
+    async def _one(self, file: _File) -> None:
         about = (file.request, partial(self._admit, file), partial(self._step_aside, file), self._deadline)
         try:
             self._results.append(await self._bring(*about))
@@ -258,7 +315,6 @@ class Batch:
             self._active -= not file.aside
             self._aside -= file.aside
             self._active_large -= file.large
-            self._changed.set()
 
     def _admit(self, file: _File) -> bool:
         """Whether a file that turned out to be large may go on."""
@@ -290,22 +346,3 @@ class Batch:
             file.aside = False
             self._aside -= 1
             self._active += 1
-
-
-def failed(request: Request, error: Exception, elapsed: float) -> Result:
-    """For a file of which nothing was begun."""
-    return Result(request=request, path=request.dest, outcome=Outcome.FAILED, size=None, elapsed=elapsed, error=error)
-
-
-async def _each(rows: Rows) -> AsyncGenerator[Request, None]:
-    if isinstance(rows, AsyncGenerator):
-        # Left to the garbage collector, it would end some time later, in a task of its own.
-        async with contextlib.aclosing(rows):
-            async for row in rows:
-                yield row
-    elif isinstance(rows, AsyncIterable):
-        async for row in rows:
-            yield row
-    else:
-        for row in rows:
-            yield row

@@ -9,7 +9,7 @@ from math import inf
 from types import TracebackType
 from typing import Self, TypeAlias
 
-from asyncdl.batch import Batch, Rows, failed
+from asyncdl.batch import Batch
 from asyncdl.checks import check_callback, check_types, checked
 from asyncdl.edge.clock import Clock
 from asyncdl.edge.http import AiohttpTransport, Session
@@ -22,6 +22,7 @@ from asyncdl.model import Progress, Request, Result
 from asyncdl.options import READ_AHEAD, Options, Retry, Timeouts
 from asyncdl.progress import Reporter
 from asyncdl.room import Room
+from asyncdl.rows import Rows, failed
 from asyncdl.slots import Slots
 from asyncdl.trials import download_of
 
@@ -78,6 +79,7 @@ class Downloader:
         self._files, self._connections = files, connections
         self._session, self._on_progress = session, on_progress
         self._clock = Clock()
+        self._nobody = Reporter(None, self._clock)
         self._transport: AiohttpTransport | None = None
         self._commons: Commons
         self._batches: list[Batch] = []
@@ -167,7 +169,7 @@ class Downloader:
             if self._on_progress is not None and not held_over:
                 self._on_progress(request, progress)
 
-        reporter = Reporter(None if self._on_progress is None else progressed, clock)
+        reporter = self._nobody if self._on_progress is None else Reporter(progressed, clock)
         try:
             with reporter.to_the_end():
                 bound, until = self._time_for_one(began, deadline)

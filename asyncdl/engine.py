@@ -7,9 +7,11 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import nullcontext
 from typing import Any
 
+from asyncdl.account import Account
 from asyncdl.crew import Crew
 from asyncdl.edge.clock import Clock
 from asyncdl.edge.disk import Disk, OsDisk
+from asyncdl.edge.handover import Handover
 from asyncdl.edge.waits import Scope, first_cause
 from asyncdl.fetcher import Fetcher
 from asyncdl.guard import Guard
@@ -67,7 +69,6 @@ class FileDownload:
         self._request, self._options, self._clock = request, options, clock
         self._disk = disk or OsDisk()
         self._admit = admit
-        self._began = clock.monotonic()
         refreshers = refreshers_of(request.source, options, timeouts, clock)
         self._job = Job(
             options=options,
@@ -87,9 +88,8 @@ class FileDownload:
         self._connections = min(options.connections, commons.slots.most)
         self._known = asyncio.Event()
         self._target = Target(request, self._disk)
-        self._skipped = False
+        self._account = Account(request, self._job, self._target, clock)
         self.complete: bool = False
-        self._wanted = request.checksum
         self._guard = Guard()
         self._called_off = False
         self._small: SmallObject | None = None
@@ -102,10 +102,13 @@ class FileDownload:
         self._outer: asyncio.TaskGroup
         self._inner: asyncio.TaskGroup
         self._group: asyncio.TaskGroup
+        self._alone: Handover | None = None
+        self._begins: Coroutine[Any, Any, None] | None = None
 
     async def run(self, reporter: Reporter) -> Result:
         """Download, or find it done. Raises as `download` does; how it ended is for the caller to report."""
-        reporter.state = self._state
+        if reporter.wanted:
+            reporter.state = self._account.state
         if await self._target.look():
             return await self._skip()
         with self._target.taken():
@@ -129,7 +132,7 @@ class FileDownload:
             raise
         finally:
             self._let_go()
-        return self._result(Outcome.DOWNLOADED, size)
+        return self._account.result(Outcome.DOWNLOADED, size)
 
     @property
     def used(self) -> list[int]:
@@ -145,7 +148,7 @@ class FileDownload:
     def failed(self, error: Exception) -> Result:
         """What there is to say of a run that raised `error`."""
         remote = self._job.remote
-        return self._result(Outcome.FAILED, remote.size if remote else None, error)
+        return self._account.result(Outcome.FAILED, remote.size if remote else None, error)
 
     def _may_be_small(self, size: int | None) -> bool:
         return size is None or (size <= self._options.chunk_size and size <= self._part_size(size))
@@ -153,7 +156,7 @@ class FileDownload:
     async def _open(self) -> LargeObject:
         if not self._admit():
             raise HeldOverError
-        self._large = large = await LargeObject.open(self._request, self._job, self._disk)
+        self._large = self._account.large = large = await LargeObject.open(self._request, self._job, self._disk)
         # Once more: another download may have ended before this one had the lock.
         if await self._target.look():
             raise _AlreadyThereError
@@ -166,7 +169,7 @@ class FileDownload:
             return await self._large.publish()
         assert self._small is not None  # noqa: S101  # one of the two has all the bytes
         saved = await self._small.save()
-        self._wanted = self._small.wanted
+        self._account.wanted = self._small.wanted
         if not saved:
             await self._target.look_again(self._small.size)
             raise _AlreadyThereError
@@ -174,6 +177,9 @@ class FileDownload:
 
     async def _transfer(self, reporter: Reporter) -> None:
         """Run all tasks to their end; the first thing that went wrong is raised, and alone."""
+        if not (self._large or reporter.wanted) and await self._fetch_alone():
+            self.complete = True
+            return
         try:
             async with asyncio.TaskGroup() as self._outer:
                 reporting = self._outer.create_task(reporter.run()) if reporter.wanted else None
@@ -189,6 +195,11 @@ class FileDownload:
         else:
             return
         raise first
+
+    async def _fetch_alone(self) -> bool:
+        """Fetch in this task what may be small; whether that was all. What goes beyond goes on among other tasks."""
+        self._alone = Handover(self._guard(Fetcher(self._job).run(self._first_claim())))
+        return await self._alone.begin()
 
     async def _bring(self) -> None:
         """Fetch what is missing, and once more what turns out to be wrong."""
@@ -236,7 +247,9 @@ class FileDownload:
                 # In this task: for a small object there is no other, and for a large one `_begin` calls for them.
                 scope = Scope()
                 job.fetchers.append(scope)
-                await scope.run(self._guard(Fetcher(job).run(first)))
+                if self._begins:
+                    self._beginning = self._start(self._begins)
+                await scope.run(self._alone.rest() if self._alone else self._guard(Fetcher(job).run(first)))
                 return
             crew = self._crew()
             crew.begin(first)
@@ -282,18 +295,24 @@ class FileDownload:
         """The first response that was accepted."""
         size = remote.size
         if self._large or size is None or not self._may_be_small(size) or self._target.existing is not None:
-            self._beginning = self._start(self._begin(remote, claim, promises))
+            self._begins = self._begin(remote, claim, promises)
+            if self._alone:
+                self._alone.call()
+            else:
+                self._beginning = self._start(self._begins)
             return
         to_verify(self._request.checksum, promises, ())  # what contradicts the caller is refused before its bytes
         claim.stop = size
         file = self._target.small_file(check_space=self._options.check_space)
-        self._job.intake = self._small = SmallObject(size, file, pinned=self._request.checksum, promises=promises)
+        self._small = SmallObject(size, file, pinned=self._request.checksum, promises=promises)
+        self._account.small = self._small
+        self._job.gather(self._small)
         self._job.begun.set()
 
     async def _begin(self, remote: RemoteObject, claim: Claim, promises: tuple[Checksum, ...]) -> None:
         """Get ready for what cannot be gathered in memory."""
         able = await computable(promise.algorithm for promise in promises)
-        self._wanted = to_verify(self._request.checksum, promises, able)
+        self._account.wanted = to_verify(self._request.checksum, promises, able)
         if self._target.is_there(remote.size):
             raise _AlreadyThereError
         job, large, late = self._job, self._large, not self._large
@@ -303,7 +322,7 @@ class FileDownload:
                 raise _AlreadyThereError
             self._write(large)
         parts = None if job.sequential or remote.size is None else self._part_size(remote.size)
-        keep = await large.begin(remote, claim, self._wanted, parts)
+        keep = await large.begin(remote, claim, self._account.wanted, parts)
         if remote.size is not None and job.scheduler.planner is None:
             # What the first claim does not bring is for the planner; nothing is where one connection brings it all.
             alone = job.sequential or (not keep and remote.size < self._options.parallel_threshold)
@@ -316,35 +335,7 @@ class FileDownload:
         if late:
             self._mustering = self._start(self._crew().muster())
 
-    def _state(self) -> tuple[int, int | None, int, int, int]:
-        job, writer = self._job, self._large.writer if self._large else None
-        total = job.remote.size if job.remote else job.declared_size
-        written, resumed = (writer.written, writer.resumed) if writer else (0, 0)
-        if self._small and self._small.saved:
-            written = self._small.size
-        if self._skipped:
-            written = total = self._target.existing or 0
-            resumed = 0
-        return written, total, resumed, job.counters.retries, job.suppliers.refreshes
-
     async def _skip(self) -> Result:
-        await self._target.take_for_done(self._wanted)
-        self._skipped = True
-        return self._result(Outcome.SKIPPED, self._target.existing)
-
-    def _result(self, outcome: Outcome, size: int | None, error: Exception | None = None) -> Result:
-        counters = self._job.counters
-        return Result(
-            request=self._request,
-            path=self._request.dest,
-            outcome=outcome,
-            size=size,
-            checksum=None if error else self._wanted,
-            error=error,
-            elapsed=self._clock.monotonic() - self._began,
-            fetched=counters.fetched,
-            resumed=self._large.writer.resumed if self._large and not self._skipped else 0,
-            requests=counters.requests,
-            retries=counters.retries,
-            refreshes=self._job.suppliers.refreshes,
-        )
+        await self._target.take_for_done(self._account.wanted)
+        self._account.skipped = True
+        return self._account.result(Outcome.SKIPPED, self._target.existing)

@@ -92,7 +92,7 @@ class Fetcher:
             claim = await scheduler.next()
 
     async def _fetch(self, claim: Claim) -> None:
-        own: Counter[type[TransferError]] = Counter()  # since the last new byte, by what came of them
+        own: Counter[type[TransferError]] | None = None  # since the last new byte, by what came of them
         suppliers = self._job.suppliers
         served = suppliers.served
         while not claim.done:
@@ -111,13 +111,16 @@ class Fetcher:
                 continue
             supplier = self._supplier
             if claim.furthest > furthest:
-                supplier.host.budget.refund()
+                host = supplier.host
+                host.budget.refund()
                 self._job.own_budget.refund()
-                supplier.host.gate.succeeded()
+                host.gate.succeeded()
+            if fault is None and claim.position == claim.stop and not suppliers.several:
+                return  # what is counted below is for what comes after a fault, and for other claims
             # Turned away while others are served, it only has to wait for longer: its own budget bounds that.
             crowded_out = self._crowded_out and suppliers.served > served
             served = suppliers.served
-            tries = supplier.tries if suppliers.several else own
+            tries = supplier.tries if suppliers.several else (own := own or Counter())
             if fault is None or claim.furthest > furthest or crowded_out:
                 tries.clear()
             if fault is not None:
@@ -191,7 +194,7 @@ class Fetcher:
         async with supplier.host.gate.turn(kind) as turn, job.commons.slots.turn(kind) as place:
             if supplier.given_up:
                 return
-            self._places = turn.place, place
+            self._places = turn, place
             lease = await refresher.lease()
             try:
                 refusal, redirected = await self._exchange(claim, lease)

@@ -12,25 +12,21 @@ from asyncdl.rules.throttle import Allowance
 from asyncdl.slots import Kind, Lines, Place
 
 
-class Turn:
-    """One request's leave to go: an async context manager, and the request is in flight until it ends.
+class Turn(Place):
+    """One request's leave to go: an async context manager, and the request is in flight until it ends."""
 
-    Attributes:
-        place: where it is counted.
-    """
+    __slots__ = ("_epoch", "_gate")
 
-    __slots__ = ("_epoch", "_gate", "place")
-
-    def __init__(self, gate: Gate, place: Place) -> None:
+    def __init__(self, gate: Gate, kind: Kind) -> None:
+        super().__init__(kind, gate.lines)
         self._gate, self._epoch = gate, 0
-        self.place: Place = place
 
     async def __aenter__(self) -> Self:
-        self._epoch = await self._gate.enter(self.place.kind)
+        self._epoch = await self._gate.enter(self.kind)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._gate.leave(self.place.kind)
+        self._gate.leave(self.kind)
 
     def throttled(self, retry_after: float | None, *, certain: bool = True) -> None:
         """The server asked for fewer requests, and for none at all during the next `retry_after` seconds."""
@@ -59,7 +55,7 @@ class Gate:
         self._most, self._kept = most, kept
         self._quiet_until = 0.0
         # Who has been called is busy: else whoever ends one request and begins the next would always be first.
-        self._lines = Lines()
+        self.lines: Lines = Lines()
 
     @property
     def limit(self) -> int:
@@ -71,28 +67,33 @@ class Gate:
 
         What is waited for are requests of other fetchers, each with its own bounds, and at most `retry_after_cap`.
         """
-        return Turn(self, Place(kind, self._lines))
+        return Turn(self, kind)
 
     async def enter(self, kind: Kind) -> int:
         """Wait for a turn; which epoch it is of. `leave` must follow."""
-        await self._wait(kind)
+        if self._free(kind) > 0 and self.pause <= 0:
+            self.lines.enter(kind)
+        else:
+            await self._wait(kind)
         return self._allowance.epoch
 
     def leave(self, kind: Kind) -> None:
         """A turn of this kind is over."""
-        self._lines.busy[kind] -= 1
-        self._wake()
+        self.lines.leave(kind)
+        if self.lines.waiting:
+            self._wake()
 
     def succeeded(self) -> None:
         """A request was served, if only in part."""
         self.served += 1
         self.in_vain = 0
         self._allowance.succeeded()
-        self._wake()
+        if self.lines.waiting:
+            self._wake()
 
     def passes(self, *, freed: int = 0) -> bool:
         """Whether a request could go at once, were it not for `freed` of those in flight."""
-        return self._free(Kind.PART) + freed > 0 and self._lines.empty(*Kind) and self.pause <= 0
+        return self._free(Kind.PART) + freed > 0 and not self.lines.waiting and self.pause <= 0
 
     def throttled(self, epoch: int, retry_after: float | None, *, certain: bool = True) -> None:
         """See `Turn.throttled`."""
@@ -104,16 +105,16 @@ class Gate:
         self._quiet_until = max(self._quiet_until, self._clock.monotonic() + wait)
 
     def _free(self, kind: Kind) -> int:
-        lines = self._lines
-        free = self.limit - lines.total
+        lines, limit = self.lines, self._allowance.limit
+        free = limit - lines.total
         if kind is Kind.PART:
-            free = min(free, self.limit - self._kept * self.limit // self._most - lines.busy[kind])
+            free = min(free, limit - self._kept * limit // self._most - lines.busy[kind])
         return free
 
     @property
     def pause(self) -> float:
         """Seconds for which no request may go, if more than 0."""
-        return self._quiet_until - self._clock.monotonic()
+        return self._quiet_until - self._clock.monotonic() if self._quiet_until else 0.0
 
     async def _wait(self, kind: Kind) -> None:
         """Be one of the busy."""
@@ -121,20 +122,20 @@ class Gate:
         try:
             while True:
                 if called:
-                    self._lines.busy[kind] -= 1
+                    self.lines.leave(kind)
                     called = False
                 if self._free(kind) <= 0:
-                    await self._lines.wait(kind)
+                    await self.lines.wait(kind)
                     called = True
                 elif self.pause > 0:
                     await self._clock.sleep(self.pause)
                 else:
-                    self._lines.enter(kind)
+                    self.lines.enter(kind)
                     return
         except asyncio.CancelledError:
             self._wake()  # it may have been this one's turn; the next in line must not miss it
             raise
 
     def _wake(self) -> None:
-        while not self._lines.empty(*Kind) and self._lines.call(kind for kind in Kind if self._free(kind) > 0):
+        while self.lines.waiting and self.lines.call(kind for kind in Kind if self._free(kind) > 0):
             pass

@@ -97,9 +97,7 @@ class Job:
         on_remote: told once, with the claim it came for and the checksums promised, when the first response says what
             the object is. It, or what it starts, sets `begun`.
         aside: gives up the place among the files at work, and waits for another one at the end.
-        queue: on the way to the writer.
-        share: the way into the queue where the room is shared.
-        intake: the queue, or the way into it, unless `on_remote` decided otherwise.
+        queued: once it has begun: whether the object goes through the queue, and is not gathered in memory.
         begun: `intake` is ready for the bytes of the object.
         remote: what the object is, or None before that.
         learnt: when the first response said so, on the monotonic clock.
@@ -124,22 +122,20 @@ class Job:
     pinned: Checksum | None = None
     aside: Aside = nullcontext
     suppliers: Suppliers = field(init=False)
-    queue: asyncio.Queue[Chunk | None] = field(init=False)
-    share: Share | None = field(init=False)
-    intake: Intake = field(init=False)
     scheduler: Scheduler = field(init=False)
     begun: asyncio.Event = field(default_factory=asyncio.Event)
     remote: RemoteObject | None = None
     learnt: float = inf
     sequential: bool = False
+    queued: bool = True
     fetchers: list[Stoppable] = field(default_factory=list)
     counters: Counters = field(default_factory=Counters)
     own_budget: RetryBudget = field(init=False)
+    _queue: asyncio.Queue[Chunk | None] | None = field(init=False, default=None)
+    _share: Share | None = field(init=False, default=None)
+    _intake: Intake | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
-        self.queue = asyncio.Queue(self.options.queue_depth - self.write_batch)
-        self.share = Share(self.queue, self.commons.room) if self.commons.room else None
-        self.intake = self.share or self.queue
         self.suppliers = Suppliers(
             (self.refresher, *self.others),
             self.commons.hosts,
@@ -155,9 +151,23 @@ class Job:
         return self.commons.transport
 
     @property
-    def queued(self) -> bool:
-        """Once it has begun: whether the object goes through the queue, and is not gathered in memory."""
-        return self.intake is (self.share or self.queue)
+    def queue(self) -> asyncio.Queue[Chunk | None]:
+        """On the way to the writer; made when first asked for, since many a small object needs none."""
+        if self._queue is None:
+            self._queue = asyncio.Queue(self.options.queue_depth - self.write_batch)
+        return self._queue
+
+    @property
+    def intake(self) -> Intake:
+        """The queue, or the way into it where the room is shared, unless `gather` was called."""
+        if self._intake is None:
+            self._share = Share(self.queue, self.commons.room) if self.commons.room else None
+            self._intake = self._share or self.queue
+        return self._intake
+
+    def gather(self, intake: Intake) -> None:
+        """Let what comes go there, and not to the queue."""
+        self._intake, self.queued = intake, False
 
     @property
     def host(self) -> Host:
@@ -182,12 +192,12 @@ class Job:
     def let_go(self) -> None:
         """Nothing more is done: what was lent is given back, and nothing here refers to who began it."""
         self.on_remote = _nobody
-        while not self.queue.empty():
-            chunk = self.queue.get_nowait()
+        while self._queue is not None and not self._queue.empty():
+            chunk = self._queue.get_nowait()
             if chunk is not None:
                 chunk.release()
-        if self.share:
-            self.share.close()
+        if self._share:
+            self._share.close()
 
     async def learn(self, remote: RemoteObject, claim: Claim, promises: tuple[Checksum, ...]) -> None:
         """An accepted response said what the object is; returns when its bytes may come."""
@@ -195,7 +205,8 @@ class Job:
         if first:
             self.learnt = self.clock.monotonic()
             self.on_remote(remote, claim, promises)
-        await self.begun.wait()
+        if not self.begun.is_set():
+            await self.begun.wait()
 
     def go_sequential(self, claim: Claim) -> None:
         """Let `claim` be the whole object, and its fetcher the only one."""

@@ -19,6 +19,13 @@ class Pattern(Generic[AnyStr]):
         flags: of the module `re`.
     """
 
+    fullmatch: Callable[[AnyStr], re.Match[AnyStr] | None]
+    match: Callable[[AnyStr], re.Match[AnyStr] | None]
+    search: Callable[..., re.Match[AnyStr] | None]
+    finditer: Callable[[AnyStr], Iterator[re.Match[AnyStr]]]
+    findall: Callable[[AnyStr], list[Any]]
+    sub: Callable[[AnyStr | Callable[[re.Match[AnyStr]], AnyStr], AnyStr], AnyStr]
+
     def __init__(self, text: AnyStr, flags: int = 0) -> None:
         self.text: AnyStr = text
         self._flags = flags
@@ -30,20 +37,10 @@ class Pattern(Generic[AnyStr]):
             self._compiled = re.compile(self.text, self._flags)
         return self._compiled
 
-    def fullmatch(self, text: AnyStr) -> re.Match[AnyStr] | None:
-        return self.compiled().fullmatch(text)
-
-    def match(self, text: AnyStr) -> re.Match[AnyStr] | None:
-        return self.compiled().match(text)
-
-    def search(self, text: AnyStr, start: int = 0) -> re.Match[AnyStr] | None:
-        return self.compiled().search(text, start)
-
-    def finditer(self, text: AnyStr) -> Iterator[re.Match[AnyStr]]:
-        return self.compiled().finditer(text)
-
-    def findall(self, text: AnyStr) -> list[Any]:
-        return self.compiled().findall(text)
-
-    def sub(self, new: AnyStr | Callable[[re.Match[AnyStr]], AnyStr], text: AnyStr) -> AnyStr:
-        return self.compiled().sub(new, text)
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401  # one of the methods above
+        if name not in Pattern.__annotations__:
+            raise AttributeError(name)
+        # Asked for once: from then on it is found in the object itself.
+        method = getattr(self.compiled(), name)
+        setattr(self, name, method)
+        return method

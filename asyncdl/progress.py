@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TypeAlias
 
 from asyncdl.edge.clock import Clock
@@ -26,20 +26,17 @@ class Reporter:
     A callback that raises is reported to the log once and does not disturb the download.
 
     Attributes:
+        wanted: whether anybody listens.
         state: gives `(done, total, resumed, retries, refreshes)` at the moment; set by whoever knows.
     """
 
     def __init__(self, callback: ProgressCallback | None, clock: Clock) -> None:
         self._callback, self._clock = callback, clock
+        self.wanted: bool = callback is not None
         self.state: Callable[[], tuple[int, int | None, int, int, int]] = lambda: (0, None, 0, 0, 0)
         self._began = clock.monotonic()
         self._meter = Meter(self._began)
         self._complained = False
-
-    @property
-    def wanted(self) -> bool:
-        """Whether anybody listens."""
-        return self._callback is not None
 
     async def run(self) -> None:
         """Report until cancelled."""
@@ -47,9 +44,12 @@ class Reporter:
             self.report(Phase.DOWNLOADING)
             await asyncio.sleep(INTERVAL)
 
-    @contextmanager
-    def to_the_end(self) -> Iterator[None]:
+    def to_the_end(self) -> AbstractContextManager[None]:
         """Report the end of the block as the end of the download: a reader waits for it, however early it comes."""
+        return self._to_the_end() if self.wanted else nullcontext()
+
+    @contextmanager
+    def _to_the_end(self) -> Iterator[None]:
         phase = Phase.FAILED
         try:
             yield

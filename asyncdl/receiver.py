@@ -63,6 +63,11 @@ class Receiver:
             await response.excerpt(part.length)
             return
         if body_length(response.headers) is not None:
+            if not self._job.queued and (chunk := response.at_hand(part.start, part.stop)) is not None:
+                # There is no wait to bound, nothing to take over, and nobody to whom the rate would mean anything.
+                await self._job.intake.put(chunk)
+                self._brought(chunk, claim, lease)
+                return
             await self._receive(response.body(part.start, part.stop), claim, lease, part.stop, divisible=True)
             return
         try:
@@ -99,9 +104,7 @@ class Receiver:
                         if not transfer.keeps(chunk):  # cut off while it was on its way
                             break
                         await self._put(chunk, watch.keeper)
-                        self.refresher.brought(lease)
-                        job.counters.fetched += chunk.stop - claim.position
-                        claim.advance(chunk.stop)
+                        self._brought(chunk, claim, lease)
                         del chunk  # or the traceback of what goes wrong next would keep its bytes
             except (TimeoutError, TransferError) as error:
                 if transfer.over:
@@ -109,6 +112,11 @@ class Receiver:
                 if isinstance(error, TransferError) or not watch.bound.expired():
                     raise
                 raise watch.fault() from error
+
+    def _brought(self, chunk: Chunk, claim: Claim, lease: Lease) -> None:
+        self.refresher.brought(lease)
+        self._job.counters.fetched += chunk.stop - claim.position
+        claim.advance(chunk.stop)
 
     async def _put(self, chunk: Chunk, keeper: PaceKeeper) -> None:
         intake = self._job.intake

@@ -48,7 +48,13 @@ class Lease:
 
 
 class UrlRefresher:
-    """Hands out leases; `refreshes` counts the provider's calls after the first."""
+    """Hands out leases.
+
+    Attributes:
+        home: the origin of the first URL, the only one that the caller's headers go to; None before there is one.
+        origin: of the present URL; None before there is one.
+        refreshes: the provider's calls after the first.
+    """
 
     def __init__(self, source: SingleSource, options: Options, timeouts: Timeouts, clock: Clock) -> None:
         self._options, self._timeouts, self._clock = options, timeouts, clock
@@ -63,24 +69,13 @@ class UrlRefresher:
         self._barren = 0
         self._stale = False
         self._failure: RefreshError | None = None
-        self._home: Origin | None = None
-        self._origin: Origin | None = None
+        self.home: Origin | None = None
+        self.origin: Origin | None = None
         self.refreshes: int = 0
         if self._provider is None:
             self._adopt(_checked(source))
         elif not callable(self._provider):
             raise OptionsError(f"a source is a URL or a callable, not {type(source).__name__}")
-
-    @property
-    def home(self) -> Origin:
-        """The origin of the first URL: the only one the caller's headers go to."""
-        assert self._home is not None  # noqa: S101  # asked only with a lease in hand
-        return self._home
-
-    @property
-    def origin(self) -> Origin | None:
-        """The origin of the present URL; None before there is one."""
-        return self._origin
 
     @property
     def shown(self) -> str:
@@ -103,12 +98,12 @@ class UrlRefresher:
 
     def accepted(self, lease: Lease) -> None:
         """A request to this lease was answered with the object."""
-        if lease == self._lease:
+        if lease is self._lease:
             self._worked = True
 
     def brought(self, lease: Lease) -> None:
         """A body byte came over this lease."""
-        if lease == self._lease:
+        if lease is self._lease:
             self._brought, self._barren = True, 0
 
     def note_date(self, date: str | None) -> None:
@@ -127,7 +122,7 @@ class UrlRefresher:
             RefreshError: the provider failed.
         """
         lease = self._lease
-        if lease is not None and not self._dying():
+        if lease is not None and (self._provider is None or not self._dying()):
             return lease
         async with self._lock:
             if self._lease is None or (self._lease == lease and self._dying()):
@@ -192,12 +187,16 @@ class UrlRefresher:
         return self._clock.monotonic() - self._obtained < self._options.reuse_window
 
     def _dead(self) -> bool:
+        if self._expires_at is None:
+            return False
         now = self._server_now()
-        return now is not None and self._expires_at is not None and now >= self._expires_at
+        return now is not None and now >= self._expires_at
 
     def _dying(self) -> bool:
+        if self._provider is None or self._expires_at is None:
+            return False
         now = self._server_now()
-        if self._provider is None or self._expires_at is None or now is None:
+        if now is None:
             return False
         return self._dead() or (now >= self._expires_at - (self._margin or 0.0) and not self._young())
 
@@ -237,8 +236,8 @@ class UrlRefresher:
 
     def _adopt(self, url: SignedUrl) -> None:
         self._lease = Lease(url, 0 if self._lease is None else self._lease.generation + 1)
-        self._origin = origin_of(url.url)
-        self._home = self._home or self._origin
+        self.origin = origin_of(url.url)
+        self.home = self.home or self.origin
         self._worked = self._brought = False
         self._obtained = self._clock.monotonic()
         self._expires_at = url.expires_at if url.expires_at is not None else expires_at(url.url)
@@ -251,8 +250,10 @@ class UrlRefresher:
         self._set_margin()
 
     def _set_margin(self) -> None:
+        if self._margin is not None or self._expires_at is None:
+            return
         now = self._server_now()
-        if self._margin is None and self._expires_at is not None and now is not None:
+        if now is not None:
             margin = self._options.refresh_margin + _DATE_RESOLUTION
             self._margin = min(margin, max(0.0, self._expires_at - now) * _MARGIN_SHARE)
 
@@ -266,5 +267,6 @@ def refreshers_of(source: Source, options: Options, timeouts: Timeouts, clock: C
 
 def _checked(answer: object) -> SignedUrl:
     """A `SignedUrl` whose URL and headers can be sent; OptionsError where they cannot."""
-    url = answer if isinstance(answer, SignedUrl) else SignedUrl(answer)  # type: ignore[arg-type]  # checked next
-    return SignedUrl(check_url(url.url), url.expires_at, check_headers(url.headers), url.checksum)
+    if not isinstance(answer, SignedUrl):
+        return SignedUrl(check_url(answer))
+    return SignedUrl(check_url(answer.url), answer.expires_at, check_headers(answer.headers), answer.checksum)

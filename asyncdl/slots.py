@@ -5,48 +5,69 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Iterable
-from enum import Enum
+from enum import IntEnum
+from typing import Final, Self
 
 
-class Kind(Enum):
-    """What a request is for."""
+class Kind(IntEnum):
+    """What a request is for: the first response of a file that may be small and is all of it then, or part of a file.
 
-    FIRST = "the first response of a file that may be small, and is all of it then"
-    PART = "a part of a large file"
+    A number, since the hash of any other enumeration is made anew each time that it is asked for.
+    """
+
+    FIRST = 1
+    PART = 2
+
+
+_KINDS: Final = tuple(Kind)
 
 
 class Lines:
-    """Who waits, in a line for each kind, and how many of each kind are not waiting any more."""
+    """Who waits, in a line for each kind, and how many of each kind are not waiting any more.
+
+    Attributes:
+        busy: of each kind, who is not waiting any more.
+        total: of them, of all kinds.
+        waiting: those who wait, of all kinds.
+    """
+
+    __slots__ = ("_last", "_waiting", "busy", "total", "waiting")
 
     def __init__(self) -> None:
-        self.busy: dict[Kind, int] = dict.fromkeys(Kind, 0)
-        self._waiting: dict[Kind, deque[asyncio.Future[None]]] = {kind: deque() for kind in Kind}
+        self.busy: dict[Kind, int] = dict.fromkeys(_KINDS, 0)
+        self.total: int = 0
+        self.waiting: int = 0
+        self._waiting: dict[Kind, deque[asyncio.Future[None]]] = {kind: deque() for kind in _KINDS}
         self._last = Kind.PART
 
-    @property
-    def total(self) -> int:
-        return sum(self.busy.values())
-
-    def empty(self, *kinds: Kind) -> bool:
-        """Whether nobody waits, of these kinds."""
-        return not any(self._waiting[kind] for kind in kinds)
+    def empty(self, kind: Kind) -> bool:
+        """Whether nobody of this kind waits."""
+        return not self._waiting[kind]
 
     def enter(self, kind: Kind) -> None:
         """One of this kind is busy from now on."""
         self.busy[kind] += 1
+        self.total += 1
         self._last = kind
+
+    def leave(self, kind: Kind) -> None:
+        """One of this kind is busy no more."""
+        self.busy[kind] -= 1
+        self.total -= 1
 
     async def wait(self, kind: Kind) -> None:
         """Stand in line until called; who has been called counts as busy, and is so after a cancellation no more."""
         waiter = asyncio.get_running_loop().create_future()
         self._waiting[kind].append(waiter)
+        self.waiting += 1
         try:
             await waiter
         except asyncio.CancelledError:
             if not waiter.cancelled():  # it had been called already
-                self.busy[kind] -= 1
+                self.leave(kind)
             elif waiter in self._waiting[kind]:
                 self._waiting[kind].remove(waiter)
+                self.waiting -= 1
             raise
 
     def call(self, kinds: Iterable[Kind]) -> bool:
@@ -55,6 +76,7 @@ class Lines:
         while kinds:
             kind = min(kinds, key=lambda kind: (self.busy[kind], kind is self._last))
             waiter = self._waiting[kind].popleft()
+            self.waiting -= 1
             if not waiter.done():
                 waiter.set_result(None)
                 self.enter(kind)
@@ -96,56 +118,59 @@ class Slots:
     def __init__(self, most: int, *, kept: int = 0) -> None:
         self.most: int = most
         self._most_of = {Kind.FIRST: most, Kind.PART: most - kept}
-        self._lines = Lines()
+        self.lines: Lines = Lines()
 
     @property
     def busy(self) -> int:
         """Places taken."""
-        return self._lines.total
+        return self.lines.total
 
     def turn(self, kind: Kind) -> SlotTurn:
         """Wait for a place, and have it until the context ends.
 
         What is waited for are requests of other downloads, which have bounds of their own.
         """
-        return SlotTurn(self, Place(kind, self._lines))
+        return SlotTurn(self, kind)
 
     def leave(self, kind: Kind) -> None:
         """One of this kind has ended."""
-        self._lines.busy[kind] -= 1
-        self._call()
+        self.lines.leave(kind)
+        if self.lines.waiting:
+            self._call()
 
     async def enter(self, kind: Kind) -> None:
         """Wait for a place; `leave` must follow."""
-        if self._lines.empty(kind) and self._has_room(kind):
-            self._lines.enter(kind)
+        if self.lines.empty(kind) and self._has_room(kind):
+            self.lines.enter(kind)
             return
         try:
-            await self._lines.wait(kind)
+            await self.lines.wait(kind)
         except asyncio.CancelledError:
             self._call()
             raise
 
     def _has_room(self, kind: Kind) -> bool:
-        return self.busy < self.most and self._lines.busy[kind] < self._most_of[kind]
+        lines = self.lines
+        return lines.total < self.most and lines.busy[kind] < self._most_of[kind]
 
     def _call(self) -> None:
         """Give away the places that are free."""
-        while not self._lines.empty(*Kind) and self._lines.call(kind for kind in Kind if self._has_room(kind)):
+        while self.lines.waiting and self.lines.call(kind for kind in _KINDS if self._has_room(kind)):
             pass
 
 
-class SlotTurn:
-    """One request's turn: an async context manager, whose value is its place."""
+class SlotTurn(Place):
+    """One request's turn: an async context manager, and its place while that lasts."""
 
-    __slots__ = ("_place", "_slots")
+    __slots__ = ("_slots",)
 
-    def __init__(self, slots: Slots, place: Place) -> None:
-        self._slots, self._place = slots, place
+    def __init__(self, slots: Slots, kind: Kind) -> None:
+        super().__init__(kind, slots.lines)
+        self._slots = slots
 
-    async def __aenter__(self) -> Place:
-        await self._slots.enter(self._place.kind)
-        return self._place
+    async def __aenter__(self) -> Self:
+        await self._slots.enter(self.kind)
+        return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._slots.leave(self._place.kind)
+        self._slots.leave(self.kind)

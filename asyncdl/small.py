@@ -71,15 +71,13 @@ class SmallObject:
             IntegrityError: it has not the checksum that it should have, or is not all of the object.
             StorageError: as `SmallFile.save`.
         """
-        errand = Errand()
-
-        def save() -> bool | Joint[bool]:
-            self._verify()
-            return self._file.save(self.chunks, self.size, errand)
-
-        self.saved = await errand.run(save)
+        self.saved = await Errand(self._save).run()
         self.let_go()
         return self.saved
+
+    def _save(self, errand: Errand[bool]) -> bool | Joint[bool]:
+        self._verify()
+        return self._file.save(self.chunks, self.size, errand)
 
     def let_go(self) -> None:
         """Give back every buffer."""

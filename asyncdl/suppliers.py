@@ -52,7 +52,6 @@ class Supplier:
         refresher: has its URL.
         remote: what it says that the object is, once that has been accepted.
         busy: requests on their way to it, or waiting to go.
-        tries: faults since its last new byte, by kind.
         faulted: on the clock, when the last of them came.
         quiet_until: on the clock, when it is to be asked again, if there are others.
         aside: asked only where there is no other.
@@ -60,9 +59,12 @@ class Supplier:
     """
 
     __slots__ = (
+        "_host",
         "_hosts",
         "_measured",
+        "_origin",
         "_rate",
+        "_tries",
         "aside",
         "busy",
         "faulted",
@@ -72,7 +74,6 @@ class Supplier:
         "quiet_until",
         "refresher",
         "remote",
-        "tries",
     )
 
     def __init__(self, number: int, refresher: UrlRefresher, hosts: Hosts) -> None:
@@ -81,7 +82,7 @@ class Supplier:
         self._hosts = hosts
         self.remote: RemoteObject | None = None
         self.busy: int = 0
-        self.tries: Counter[type[TransferError]] = Counter()
+        self._tries: Counter[type[TransferError]] | None = None
         self.faulted: float = 0.0
         self.quiet_until: float = 0.0
         self.aside: bool = False
@@ -89,11 +90,23 @@ class Supplier:
         self.latency: float = 0.0
         self._rate = 0.0
         self._measured = 0.0
+        self._host: Host | None = None
+        self._origin: Origin | None = None
 
     @property
     def host(self) -> Host:
         """The one that the present URL leads to."""
-        return self._hosts.of(self.refresher.origin)
+        if self._host is None or self.refresher.origin is not self._origin:
+            self._origin = self.refresher.origin
+            self._host = self._hosts.of(self._origin)
+        return self._host
+
+    @property
+    def tries(self) -> Counter[type[TransferError]]:
+        """Faults since its last new byte, by kind."""
+        if self._tries is None:
+            self._tries = Counter()
+        return self._tries
 
     def blame(self, kind: type[TransferError], asked: float, now: float) -> None:
         """Count a fault of a request that was made at `asked`: what befalls several at once is one."""
@@ -124,6 +137,7 @@ class Suppliers:
 
     Attributes:
         plural: whether there were several to begin with.
+        several: whether more than one is left.
         only: the one that is left, if it is the only one.
         prior: what an earlier download was of, if it left anything.
         used: numbers of those of which a response was accepted.
@@ -139,6 +153,7 @@ class Suppliers:
         "only",
         "plural",
         "prior",
+        "several",
         "used",
     )
 
@@ -153,6 +168,7 @@ class Suppliers:
     ) -> None:
         self.all: list[Supplier] = [Supplier(number, each, hosts) for number, each in enumerate(refreshers)]
         self.plural: bool = len(self.all) > 1
+        self.several: bool = self.plural
         self.only: Supplier | None = None if self.plural else self.all[0]
         self.prior: Head | None = None
         self.used: set[int] = set()
@@ -161,13 +177,10 @@ class Suppliers:
         self._known: Known | None = None
 
     @property
-    def several(self) -> bool:
-        """Whether more than one is left."""
-        return self.only is None
-
-    @property
     def refreshes(self) -> int:
         """Calls of URL providers after the first of each."""
+        if not self.plural:
+            return self.all[0].refresher.refreshes
         return sum(supplier.refresher.refreshes for supplier in self.all)
 
     @property
@@ -183,8 +196,7 @@ class Suppliers:
     @property
     def home(self) -> Origin:
         """The only origin that the headers of the request go to."""
-        first = self.all[0].refresher
-        return _NOWHERE if first.origin is None else first.home
+        return self.all[0].refresher.home or _NOWHERE
 
     def passes(self, *, freed: int = 0) -> bool:
         """As `Gate.passes`, for any of them."""
@@ -246,6 +258,7 @@ class Suppliers:
             supplier.given_up = True
             self._living.remove(supplier)
             self.only = self._living[0] if len(self._living) == 1 else None
+            self.several = self.only is None
             where, what = supplier.refresher.shown, error.message
             _logger.warning("mirror %d (%s) is given up: %s", supplier.number + 1, where, what)
         return True

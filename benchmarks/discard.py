@@ -15,7 +15,7 @@ from pathlib import Path
 
 from asyncdl import Options, Retry, Timeouts
 from asyncdl.edge.clock import Clock
-from asyncdl.edge.disk import OsDisk
+from asyncdl.edge.disk import FileName, OsDisk
 from asyncdl.edge.http import AiohttpTransport
 from asyncdl.engine import FileDownload
 from asyncdl.job import Commons
@@ -32,16 +32,16 @@ class DiscardingDisk(OsDisk):
         self.found = Running()
         self._swallowed: set[int] = set()
 
-    def create(self, path: Path, mode: int) -> int:
+    def create(self, path: FileName, mode: int) -> int:
         descriptor = super().create(path, mode)
-        if path.name.endswith(".part"):
+        if Path(path).name.endswith(".part"):
             self._swallowed.add(descriptor)
         return descriptor
 
     def reserve(self, descriptor: int, size: int) -> None:
         """Take nothing."""
 
-    def free(self, descriptor: int, path: Path) -> int | None:  # noqa: ARG002  # the protocol's signature
+    def free(self, descriptor: int, path: FileName) -> int | None:  # noqa: ARG002  # the protocol's signature
         return None
 
     def write(self, descriptor: int, buffers: Sequence[bytes | memoryview], offset: int) -> int:

@@ -83,6 +83,9 @@ class Body(Response):
     def received(self) -> int:
         return self.count
 
+    def at_hand(self, start: int, stop: int) -> Chunk | None:
+        return None
+
     def body(self, start: int, stop: int | None) -> Body:
         return self
 

@@ -66,26 +66,26 @@ def _look(dest: Path, if_exists: IfExists, disk: Disk, algorithm: str | None) ->
             f"{algorithm} cannot be computed here",
             hint="install asyncdl[checksums], which brings awscrt",
         )
+    text = str(dest)
     try:
-        usable = b"\0" not in os.fsencode(dest)
+        usable = "\0" not in text and (text.isascii() or bool(os.fsencode(text)))
     except UnicodeEncodeError:
         usable = False
     if not usable:
         raise no_path(dest)
-    folder = dest.parent
+    names = opening.Names.of(dest)
     try:
-        parent = disk.stat(folder)
+        parent = disk.stat(names.folder)
     except OSError as error:
-        raise storage_error(error, "use the directory", folder) from error
+        raise storage_error(error, "use the directory", dest.parent) from error
     if not stat.S_ISDIR(parent.st_mode):
-        raise StorageError(f"{folder} is not a directory", errno=errno.ENOTDIR)
+        raise StorageError(f"{names.folder} is not a directory", errno=errno.ENOTDIR)
     try:
-        status = disk.status(dest)
+        status = disk.status(names.target)
     except OSError as error:
         raise storage_error(error, "use", dest) from error
     place = (parent.st_dev, parent.st_ino, dest.name)
-    names = opening.Names.of(dest)
-    clear = opening.is_clear(disk, names) and disk.may_create(folder)
+    clear = opening.is_clear(disk, names) and disk.may_create(names.folder)
     if status is None:
         return Look(names=names, place=place, clear=clear)
     refuse_odd(dest, status.st_mode)

@@ -43,6 +43,8 @@ _FLAGS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os
 Reader: TypeAlias = Callable[[int, int], bytes]
 
 
+#: A file's name. For each of many files a string costs far less than a path does.
+FileName: TypeAlias = "str | Path"
 #: A file, by its device and number; or the place of one that is to be made, by those of its directory, and its name.
 Place: TypeAlias = tuple[int, int] | tuple[int, int, str]
 
@@ -60,11 +62,11 @@ class Disk(Protocol):
         """What downloads of this process hold, whatever locks are worth here."""
         ...
 
-    def status(self, path: Path) -> os.stat_result | None:
+    def status(self, path: FileName) -> os.stat_result | None:
         """Of the name itself, not of what a link leads to; None where there is none."""
         ...
 
-    def stat(self, path: Path) -> os.stat_result:
+    def stat(self, path: FileName) -> os.stat_result:
         """Of what the name leads to."""
         ...
 
@@ -74,15 +76,15 @@ class Disk(Protocol):
         """What tells the file from an earlier one that had its number; None where the file system does not say."""
         ...
 
-    def may_create(self, directory: Path) -> bool:
+    def may_create(self, directory: FileName) -> bool:
         """Whether a file can probably be made in the directory; what the system says then counts."""
         ...
 
-    def create(self, path: Path, mode: int) -> int:
+    def create(self, path: FileName, mode: int) -> int:
         """A descriptor of a new file, for reading and writing, made with `mode` less the umask."""
         ...
 
-    def open(self, path: Path, *, write: bool = True) -> int:
+    def open(self, path: FileName, *, write: bool = True) -> int:
         """A descriptor of an existing file, for reading, and writing unless told otherwise; links are not followed."""
         ...
 
@@ -94,7 +96,7 @@ class Disk(Protocol):
         """Take `size` bytes of space, where that can be done without writing them; the file has that length then."""
         ...
 
-    def free(self, descriptor: int, path: Path) -> int | None:
+    def free(self, descriptor: int, path: FileName) -> int | None:
         """Bytes that can still be written to the file system; None where nobody can tell."""
         ...
 
@@ -124,15 +126,15 @@ class Disk(Protocol):
         """These bytes, which are durable, will not be read again soon: memory need not keep them."""
         ...
 
-    def replace(self, source: Path, target: Path) -> None:
+    def replace(self, source: FileName, target: FileName) -> None:
         """Rename in one step; a program that blocks it for a moment is outwaited."""
         ...
 
-    def unlink(self, path: Path) -> None:
+    def unlink(self, path: FileName) -> None:
         """Remove a name, if it is there."""
         ...
 
-    def sync_directory(self, path: Path) -> None:
+    def sync_directory(self, path: FileName) -> None:
         """Make names durable, where the system lets us: not on Windows, nor in a directory we may not read."""
         ...
 
@@ -153,14 +155,14 @@ class OsDisk:
     def renames_open_files(self) -> bool:
         return fcntl is not None
 
-    def status(self, path: Path) -> os.stat_result | None:
+    def status(self, path: FileName) -> os.stat_result | None:
         try:
             return os.lstat(path)
         except FileNotFoundError:
             return None
 
-    def stat(self, path: Path) -> os.stat_result:
-        return path.stat()
+    def stat(self, path: FileName) -> os.stat_result:
+        return os.stat(path)  # noqa: PTH116  # of a Path it would be slower
 
     def fstat(self, descriptor: int) -> os.stat_result:
         return os.fstat(descriptor)
@@ -174,13 +176,13 @@ class OsDisk:
             return None
         return int.from_bytes(found[:4], sys.byteorder)  # the kernel writes an int, whatever the request's number says
 
-    def may_create(self, directory: Path) -> bool:
+    def may_create(self, directory: FileName) -> bool:
         return os.access(directory, os.W_OK | os.X_OK)
 
-    def create(self, path: Path, mode: int) -> int:
+    def create(self, path: FileName, mode: int) -> int:
         return os.open(path, _FLAGS | os.O_RDWR | os.O_CREAT | os.O_EXCL, mode)
 
-    def open(self, path: Path, *, write: bool = True) -> int:
+    def open(self, path: FileName, *, write: bool = True) -> int:
         # A FIFO in the way must not make us wait for a reader.
         return os.open(path, (os.O_RDWR if write else os.O_RDONLY) | _FLAGS | getattr(os, "O_NONBLOCK", 0))
 
@@ -205,12 +207,12 @@ class OsDisk:
             os.ftruncate(descriptor, length)
             raise OSError(number, os.strerror(number))
 
-    def free(self, descriptor: int, path: Path) -> int | None:
+    def free(self, descriptor: int, path: FileName) -> int | None:
         try:
             if hasattr(os, "fstatvfs"):
                 found = os.fstatvfs(descriptor)
                 return found.f_bavail * found.f_frsize
-            return shutil.disk_usage(path.parent).free
+            return shutil.disk_usage(os.path.dirname(path) or os.curdir).free  # noqa: PTH120
         except OSError:
             return None
 
@@ -250,11 +252,11 @@ class OsDisk:
             with contextlib.suppress(OSError):
                 os.posix_fadvise(descriptor, start, stop - start, os.POSIX_FADV_DONTNEED)
 
-    def replace(self, source: Path, target: Path) -> None:
+    def replace(self, source: FileName, target: FileName) -> None:
         until = time.monotonic() + RENAME_PATIENCE
         while True:
             try:
-                source.replace(target)
+                os.replace(source, target)  # noqa: PTH105  # of a Path it would be slower
             except PermissionError as error:
                 if getattr(error, "winerror", None) not in _HELD_BY_ANOTHER or time.monotonic() > until:
                     raise
@@ -262,10 +264,11 @@ class OsDisk:
             else:
                 return
 
-    def unlink(self, path: Path) -> None:
-        path.unlink(missing_ok=True)
+    def unlink(self, path: FileName) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)  # noqa: PTH108  # of a Path it would be slower
 
-    def sync_directory(self, path: Path) -> None:
+    def sync_directory(self, path: FileName) -> None:
         if not hasattr(os, "O_DIRECTORY"):
             return
         try:
@@ -284,7 +287,7 @@ class OsDisk:
         os.close(descriptor)
 
 
-def is_named(disk: Disk, descriptor: int, path: Path) -> bool:
+def is_named(disk: Disk, descriptor: int, path: FileName) -> bool:
     """Whether `path` is the name of the open file."""
     status = disk.status(path)
     return status is not None and os.path.samestat(disk.fstat(descriptor), status)

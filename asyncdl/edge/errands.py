@@ -17,8 +17,11 @@ import threading
 from collections import deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import Any, Final, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary
+
+if TYPE_CHECKING:
+    from _thread import LockType
 
 T = TypeVar("T")
 
@@ -73,10 +76,12 @@ class Errands:
     """Those of one event loop."""
 
     def __init__(self) -> None:
-        self._news = threading.Condition()
+        self._lock = threading.Lock()
+        #: Each idle thread waits to get its own; the one that has been idle for the shortest time is called first.
+        self._bells: list[LockType] = []
         self._waiting: deque[tuple[Callable[[], Any], _Outcome]] = deque()
         self._held: list[tuple[Joint[Any], _Outcome]] = []
-        self._busy = self._idle = self._called = 0
+        self._busy = 0
         self._done: deque[tuple[_Outcome, Any, BaseException | None]] = deque()
         self._told = False
         self._help_is_due = False
@@ -85,7 +90,7 @@ class Errands:
         """See `errand`."""
         loop = asyncio.get_running_loop()
         outcome: asyncio.Future[T] = loop.create_future()
-        with self._news:
+        with self._lock:
             at_work = self._busy > 0
             if not at_work:
                 self._send_one()  # it looks for something to do once we are out of here
@@ -101,7 +106,7 @@ class Errands:
 
     def _send_help(self, loop: asyncio.AbstractEventLoop) -> None:
         self._help_is_due = False
-        with self._news:
+        with self._lock:
             # Where all are at work, each takes what waits when it comes back.
             if not self._waiting or self._busy >= MOST:
                 return
@@ -110,37 +115,40 @@ class Errands:
         self._have_help(loop)
 
     def _send_one(self) -> None:
-        if self._idle:
-            self._idle -= 1
-            self._called += 1
-            self._news.notify()
+        if self._bells:
+            self._bells.pop().release()
         else:
             # One that a disk never lets go must not keep the process from ending.
             threading.Thread(target=self._work, name=NAME, daemon=True).start()
         self._busy += 1
 
     def _work(self) -> None:
-        while (item := self._next()) is not None:
+        bell = threading.Lock()
+        bell.acquire()
+        while (item := self._next(bell)) is not None:
             self._do(*item)
             del item  # it is not to be kept while there is nothing to do
 
-    def _next(self) -> tuple[Callable[[], Any], _Outcome] | None:
+    def _next(self, bell: LockType) -> tuple[Callable[[], Any], _Outcome] | None:
         """What to do next; None after a while without."""
         while True:
             if self._held and (len(self._waiting) <= 1 or len(self._held) >= _MOST_HELD):
                 # Before the last call that waits: nobody would come to help if that took long.
                 self._take_last_steps()
-            with self._news:
+            with self._lock:
                 if self._waiting:
                     return self._waiting.popleft()
                 if self._held:
                     continue
                 self._busy -= 1
-                self._idle += 1
-                if not self._news.wait_for(lambda: self._called, _IDLE):
-                    self._idle -= 1
+                self._bells.append(bell)
+            if bell.acquire(timeout=_IDLE):
+                continue
+            with self._lock:
+                if bell in self._bells:
+                    self._bells.remove(bell)
                     return None
-                self._called -= 1
+            bell.acquire()  # called at the very last moment
 
     def _do(self, call: Callable[[], Any], outcome: _Outcome) -> None:
         if outcome.cancelled():
@@ -151,13 +159,13 @@ class Errands:
             self._tell(outcome, None, error)
             return
         if isinstance(result, Joint):
-            with self._news:
+            with self._lock:
                 self._held.append((result, outcome))
         else:
             self._tell(outcome, result, None)
 
     def _take_last_steps(self) -> None:
-        with self._news:
+        with self._lock:
             held, self._held = self._held, []
         faults: dict[Hashable, BaseException | None] = {}
         for joint, outcome in held:

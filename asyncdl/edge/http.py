@@ -16,13 +16,14 @@ import aiohttp
 from aiohttp.typedefs import StrOrURL
 
 from asyncdl._version import __version__
+from asyncdl.edge.buffers import BufferPool
 from asyncdl.edge.environment import check_proxy, proxy_for
 from asyncdl.edge.http_connections import WHEN_SENT, Connector, RawResponse, Trust, as_read
 from asyncdl.edge.http_faults import leads_inside, translate
-from asyncdl.edge.http_pooled import BufferPool, handlers
-from asyncdl.edge.http_response import Exchange
+from asyncdl.edge.http_pooled import handlers
+from asyncdl.edge.http_response import Exchange, let_parse
 from asyncdl.edge.transport import Response
-from asyncdl.edge.waits import Bound, is_cancelled
+from asyncdl.edge.waits import Bound, Row, is_cancelled
 from asyncdl.errors import ConnectError, OptionsError, ResponseMismatchError, StallError, TransferError
 from asyncdl.model import HeaderPairs, SignedUrl
 from asyncdl.options import Options, Timeouts
@@ -71,12 +72,15 @@ class AiohttpTransport:
         self._stranger: aiohttp.ClientSession | None = None
         self._fenced: aiohttp.ClientSession | None = None
         self._trust = Trust(options)
+        # Connections of ours are there for whoever asks: until the request is sent, it is connecting that takes time.
+        self._connecting = Row(timeouts.connect + timeouts.response if session else timeouts.connect)
+        self._answering = Row(timeouts.response)
         # Nothing but connecting is timed by aiohttp: its total would end long downloads, its sock_read cannot tell
         # a quiet server from a full queue.
         self._client_timeout = aiohttp.ClientTimeout(total=None, sock_connect=timeouts.connect)
 
     def _connector(self, *, public_only: bool = False) -> Connector:
-        protocols = handlers if self._options.pooled_buffers else None
+        protocols = partial(handlers, self._options.chunk_size) if self._options.pooled_buffers else None
         return Connector(self._timeouts.connect, public_only=public_only, protocols=protocols)
 
     def _open_session(self, connector: aiohttp.BaseConnector | None, *, owned: bool) -> aiohttp.ClientSession:
@@ -98,6 +102,8 @@ class AiohttpTransport:
         return min((limit for limit in (connector.limit, connector.limit_per_host) if limit), default=None)
 
     async def aclose(self) -> None:
+        self._connecting.close()
+        self._answering.close()
         for session in (self._stranger, self._fenced, self._own):
             if session is not None:
                 with contextlib.suppress(TimeoutError):
@@ -144,6 +150,7 @@ class AiohttpTransport:
             # Where a proxy or a session of the caller's connects, nobody here knows the address.
             peer = None if proxy or self._given else getattr(raw, "peer", None)
             public = public or (addresses.may_be_public(origin.host) if peer is None else addresses.is_public(peer))
+            let_parse(raw)  # if all of the body is there, the connection can be used again
             raw.close()
             if len(trail) == self._options.max_redirects:
                 raise ResponseMismatchError(f"more than {self._options.max_redirects} redirects")
@@ -160,16 +167,17 @@ class AiohttpTransport:
         self, session: aiohttp.ClientSession, url: str, fields: HeaderPairs, proxy: str | None
     ) -> aiohttp.ClientResponse:
         # A session of the caller's has its own idea of whom to trust, unless the options say otherwise.
-        context = None if self._given and self._options.ca_file is None else await self._trust.context(url, proxy)
+        context = None
+        if self._trust.needed(url, proxy) and not (self._given and self._options.ca_file is None):
+            context = await self._trust.context(url, proxy)
         timeouts, sent = self._timeouts, self._given is not None
         fault: TransferError
-        # Connections of ours are there for whoever asks: until the request is sent, it is connecting that takes time.
-        bound = Bound(timeouts.connect + timeouts.response if self._given else timeouts.connect)
+        bound = Bound(self._connecting)
 
         def note_sent() -> None:
             nonlocal sent
             sent = True
-            bound.set(timeouts.response)
+            bound.move(self._answering)
 
         told = WHEN_SENT.set(note_sent)
         try:

@@ -22,7 +22,7 @@ from asyncdl._version import __version__
 from asyncdl.edge.environment import check_proxy, proxy_for
 from asyncdl.edge.http_connections import Connector, RawResponse, Trust, as_read
 from asyncdl.edge.http_faults import leads_inside, translate
-from asyncdl.edge.waits import Bound, is_cancelled
+from asyncdl.edge.waits import Bound, Row, is_cancelled
 from asyncdl.errors import ConnectError, OptionsError, ResponseMismatchError, StallError, TransferError
 from asyncdl.model import HeaderPairs, Headers
 from asyncdl.options import MIB, Options, Retry, Timeouts
@@ -145,7 +145,8 @@ class Asker:
         exchange = partial(self._exchange, method, target, fields, body, proxy, limit)
         patience = self._timeouts.refresh
         due = asyncio.get_running_loop().time() + patience
-        bound = Bound(patience)
+        row = Row(patience)
+        bound = Bound(row)
         fault: TransferError
         try:
             async with bound.timeout:
@@ -161,6 +162,7 @@ class Asker:
             fault = StallError(f"no answer within {patience:g} s", retryable=True)
         finally:
             bound.cancel()
+            row.close()
         raise fault
 
     async def _exchange(

@@ -194,14 +194,19 @@ class Trust:
         self._ssl: ssl.SSLContext | None = None
         self._loading = asyncio.Lock()
 
+    def needed(self, url: str, proxy: str | None) -> bool:
+        """Whether there is anybody to trust, or a file was named: a mistake in its name shows at once."""
+        secure = url[:6].lower() == "https:" or (proxy is not None and proxy[:6].lower() == "https:")
+        return secure or self._options.ca_file is not None
+
     async def context(self, url: str, proxy: str | None) -> ssl.SSLContext | None:
         """What to connect with, or None where neither URL nor proxy is https and no file was named.
 
         Raises:
             OptionsError: the file that was named cannot be read.
         """
-        if not any(each.lower().startswith("https:") for each in (url, proxy or "")) and self._options.ca_file is None:
-            return None  # a file that was asked for is read all the same: a mistake in its name shows at once
+        if not self.needed(url, proxy):
+            return None
         # One for all: aiohttp reuses a connection only under the context it was made with.
         async with self._loading:
             if self._ssl is None:

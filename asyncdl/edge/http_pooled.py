@@ -19,17 +19,11 @@ from typing import Final
 
 import aiohttp
 
+from asyncdl.edge.buffers import Buffer, BufferPool, HeadBuffer, Kept
 from asyncdl.edge.http_connections import HEAD_END, HeadFirst
 from asyncdl.errors import ConnectError, TransferError
 from asyncdl.model import Chunk
 
-#: Bytes of the smallest buffer: less at a time would cost more system calls than the copy it saves.
-SMALLEST: Final = 64 * 1024
-#: Bytes that the buffers of all connections may take, before each gets a smaller one: 64 connections with 1 MiB each
-#: would be more than all else of the process.
-ALL_CONNECTIONS: Final = 32 * 1024 * 1024
-#: As much as asyncio reads at a time where no protocol says otherwise.
-_HEAD_BUFFER: Final = 256 * 1024
 #: Bytes within which the end of a head is looked for; one that is longer costs a copy.
 _USUAL_HEAD: Final = 8 * 1024
 #: Seconds after which what has come is handed on although the buffer is not full: on a slow connection it would keep
@@ -37,81 +31,78 @@ _USUAL_HEAD: Final = 8 * 1024
 _PATIENCE: Final = 0.25
 
 
-class _Buffer:
-    """Memory lent to a body and to the chunks made of it; it goes back when the last of them is released."""
-
-    __slots__ = ("_back", "_users", "view")
-
-    def __init__(self, size: int, back: Callable[[_Buffer], None]) -> None:
-        self.view: memoryview = memoryview(bytearray(size))
-        self._back, self._users = back, 0
-
-    def lend(self) -> None:
-        self._users += 1
-
-    def release(self) -> None:
-        self._users -= 1
-        if not self._users:
-            self._back(self)
-
-
-class BufferPool:
-    """Buffers of one size, the one used last given out first: it is still in the processor's cache.
-
-    How many there are is bounded by who holds them: a connection one, the queue and the writer one for each chunk.
-
-    Args:
-        chunk_size: most bytes of one chunk.
-        connections: how many will hold one; of many, each has less.
-    """
-
-    def __init__(self, chunk_size: int, connections: int) -> None:
-        self.size: int = max(min(chunk_size, ALL_CONNECTIONS // connections), SMALLEST)
-        self.chunk_size: int = chunk_size
-        self._free: list[_Buffer] = []
-
-    def take(self) -> _Buffer:
-        # One byte more than is ever used: there a body shows that it goes on where it should have ended.
-        buffer = self._free.pop() if self._free else _Buffer(self.size + 1, self._free.append)
-        buffer.lend()
-        return buffer
-
-
 class PooledHandler(HeadFirst, asyncio.BufferedProtocol):
     """aiohttp's protocol, as one that the event loop asks for a buffer.
+
+    What was read together with a head is held back from the parser until `take_held` or `parse_held`, or until anything
+    else happens on the connection: all of a small body is there, and who wants it as it is saves the parser's copy.
 
     Attributes:
         body: takes what is read; None while aiohttp's parser does.
         asked: the event loop does ask; uvloop, for one, does not.
+        held: of a body whose head the parser has had.
     """
 
     body: PooledBody | None = None
     asked: bool = False
+    held: Kept | None = None
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, head: bytearray) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, head: HeadBuffer) -> None:
         super().__init__(loop)
-        self._head, self._room = head, memoryview(head)
+        self._head = head
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002
         if self.body is not None:
             return self.body.room()
         self.asked = True
-        return self._room
+        return self._head.room
 
     def buffer_updated(self, nbytes: int) -> None:
         if self.body is not None:
             self.body.filled(nbytes)
             return
+        if self.held is not None:
+            self.parse_held()
         # What is cut off here need not be copied once more to be cut off a `bytes`.
-        end = self._head.find(HEAD_END, 0, min(nbytes, _USUAL_HEAD)) + len(HEAD_END)
+        head = self._head
+        end = head.data.find(HEAD_END, 0, min(nbytes, _USUAL_HEAD)) + len(HEAD_END)
         if not len(HEAD_END) <= end < nbytes:
-            self.data_received(bytes(self._room[:nbytes]))
+            self.data_received(bytes(head.room[:nbytes]))
             return
-        rest = bytes(self._room[end:nbytes])  # before anything else is read into that
-        self.data_received(bytes(self._room[:end]))
-        self.data_received(rest)
+        first, rest = bytes(head.room[:end]), head.keep(end, nbytes)  # before anything else is read into that
+        self.data_received(first)
+        self.held = rest
+        if self._payload is None or self._payload.is_eof():
+            self.parse_held()
+
+    def parse_held(self) -> None:
+        """Let the parser have what is held back."""
+        held, self.held = self.held, None
+        if held is None:
+            return
+        data, transport = bytes(held.view), self.transport
+        held.release()
+        if transport is None or not transport.is_closing():
+            self.data_received(data)
+            return
+        # What came before the end counts; a parser that finds fault with it is not to close once more what is closed.
+        self.transport = None
+        try:
+            self.data_received(data)
+        finally:
+            self.transport = transport
+
+    def take_held(self, raw: aiohttp.ClientResponse, length: int) -> Kept | None:
+        """All of a body of `length` bytes, of which the parser will have none; None where that is not what is held."""
+        held = self.held
+        if held is None or len(held.view) != length or not self.may_hand_over(raw, length):
+            return None
+        self.held = None
+        self.end_body(more=False)
+        return held
 
     def eof_received(self) -> None:
+        self.parse_held()
         super().eof_received()
         # asyncio's TLS fills one more buffer when the other side has closed, and forgets what else it holds.
         secure = None if self.transport is None else self.transport.get_extra_info("ssl_object")
@@ -124,6 +115,7 @@ class PooledHandler(HeadFirst, asyncio.BufferedProtocol):
                 self.body.filled(count)
 
     def connection_lost(self, exc: BaseException | None) -> None:
+        self.parse_held()
         body, self.body = self.body, None
         if body is not None:
             body.lost(exc)
@@ -157,9 +149,13 @@ class PooledHandler(HeadFirst, asyncio.BufferedProtocol):
             payload.feed_eof()
 
 
-def handlers(loop: asyncio.AbstractEventLoop) -> Callable[[], PooledHandler]:
-    """What makes the protocols of one connector; they share the buffer for heads, which is emptied as it is filled."""
-    head = bytearray(_HEAD_BUFFER)
+def handlers(chunk_size: int, loop: asyncio.AbstractEventLoop) -> Callable[[], PooledHandler]:
+    """What makes the protocols of one connector; they share the buffer for heads.
+
+    Args:
+        chunk_size: most bytes that a chunk may take.
+    """
+    head = HeadBuffer(chunk_size)
     return lambda: PooledHandler(loop, head)
 
 
@@ -182,8 +178,8 @@ class PooledBody:
         self._position = start
         self.received: int = 0
         self.left: int = stop - start
-        self._ready: deque[tuple[memoryview, _Buffer]] = deque()
-        self._buffer: _Buffer | None = None
+        self._ready: deque[tuple[memoryview, Buffer]] = deque()
+        self._buffer: Buffer | None = None
         self._begin = self._fill = 0  # what of the buffer has been read and is not among the ready
         self._fault: TransferError | None = None
         self._waiter: asyncio.Future[None] | None = None
@@ -328,9 +324,18 @@ def pooled_body(
         translate: makes a transfer error of whatever ended the connection.
     """
     handler = raw.connection.protocol if raw.connection is not None else None
-    if not isinstance(handler, PooledHandler) or not handler.may_hand_over(raw, stop - start):
+    if not isinstance(handler, PooledHandler):
+        return None
+    if (handler.held is not None and len(handler.held.view) >= stop - start) or not handler.may_hand_over(
+        raw, stop - start
+    ):
+        handler.parse_held()
         return None
     body, fault = PooledBody(handler, start, stop, pool, translate), None
+    if handler.held is not None:
+        held, handler.held = handler.held, None
+        body.feed(held.view)
+        held.release()
     try:
         while data := raw.content.read_nowait(-1):  # each makes room for what the parser had put aside
             body.feed(data)

@@ -9,11 +9,12 @@ from typing import TypeAlias
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 
+from asyncdl.edge.buffers import BufferPool
 from asyncdl.edge.http_faults import translate
-from asyncdl.edge.http_pooled import BufferPool, PooledBody, pooled_body
+from asyncdl.edge.http_pooled import PooledBody, PooledHandler, pooled_body
 from asyncdl.edge.stream import StreamBody
 from asyncdl.edge.transport import Body
-from asyncdl.model import Headers
+from asyncdl.model import Chunk, Headers
 
 #: The first response that is no redirect, the URLs that redirects led to, and the given header values sent.
 Followed: TypeAlias = tuple[aiohttp.ClientResponse, list[str], list[str]]
@@ -45,7 +46,7 @@ class Exchange:
 class AiohttpResponse:
     """See `transport.Response`."""
 
-    __slots__ = ("_closed", "_patience", "_pool", "_pooled", "_raw", "headers", "hops", "secrets", "status")
+    __slots__ = ("_closed", "_handler", "_patience", "_pool", "_pooled", "_raw", "headers", "hops", "secrets", "status")
 
     def __init__(
         self, raw: aiohttp.ClientResponse, hops: int, secrets: tuple[str, ...], pool: BufferPool, patience: float
@@ -58,6 +59,8 @@ class AiohttpResponse:
         self._pooled: PooledBody | None = None
         self._closed: asyncio.Future[None] | None = None
         protocol = None if raw.connection is None else raw.connection.protocol
+        # What is held back has come whole, or is parsed before the loss of the connection is.
+        self._handler = protocol if isinstance(protocol, PooledHandler) else None
         if protocol is not None:
             self._expect_loss(protocol)
 
@@ -77,13 +80,30 @@ class AiohttpResponse:
         if not content.is_eof() and content.exception() is None:
             content.set_exception(aiohttp.ClientPayloadError("the connection was lost"))
 
+    def at_hand(self, start: int, stop: int) -> Chunk | None:
+        content, handler = self._raw.content, self._handler
+        if handler is not None and handler.held is not None:
+            held = handler.take_held(self._raw, stop - start)
+            return None if held is None else Chunk(start, held.view, held.release)
+        whole = content.is_eof() and content.exception() is None and content.total_bytes == stop - start
+        data = content.read_nowait(-1) if whole else b""
+        return Chunk(start, data) if data else None
+
     def body(self, start: int, stop: int | None) -> Body:
         if stop is not None:
             self._pooled = pooled_body(self._raw, start, stop, self._pool, translate)
+        else:
+            self._let_parse()
         return self._pooled or StreamBody(self._raw.content, start, stop, self._pool.chunk_size, translate)
+
+    def _let_parse(self) -> None:
+        # What is held back of a body that has not ended is of this one: no connection has two at a time.
+        if self._handler is not None and self._handler.held is not None and not self._raw.content.is_eof():
+            self._handler.parse_held()
 
     async def excerpt(self, limit: int) -> bytes:
         words = bytearray()
+        self._let_parse()
         try:
             async with asyncio.timeout(self._patience):
                 while len(words) < limit and (data := await self._raw.content.readany()):
@@ -98,10 +118,18 @@ class AiohttpResponse:
             self._closed.remove_done_callback(self._lost)
         if self._pooled is not None:
             self._pooled.close()
-        if self._raw.content.at_eof():
-            self._raw.release()
-        else:
+        self._let_parse()
+        if not self._raw.content.at_eof():
             self._raw.close()
+        elif not self._raw.closed:
+            self._raw.release()
+
+
+def let_parse(raw: aiohttp.ClientResponse) -> None:
+    """Let aiohttp read the body of a response, wherever a part of it is now."""
+    handler = None if raw.connection is None else raw.connection.protocol
+    if isinstance(handler, PooledHandler):
+        handler.parse_held()
 
 
 def _seen(closed: asyncio.Future[None]) -> None:

@@ -23,6 +23,8 @@ from asyncdl.rules.journal import MAX_JOURNAL, MAX_RANGES, Encoder, Fault, Journ
 _LONG = MAX_JOURNAL // 4
 _MANY = MAX_RANGES // 4
 _BLOCK = 1 << 20
+#: What the name of a journal that is to replace another one ends in.
+UNFINISHED = ".new"
 
 
 def load(disk: Disk, path: Path) -> Journal | None:
@@ -193,7 +195,7 @@ class JournalFile:
 
 def unfinished(path: Path) -> Path:
     """The name of a journal that is to replace the one at `path`."""
-    return path.with_name(path.name + ".new")
+    return path.with_name(path.name + UNFINISHED)
 
 
 def forget(disk: Disk, path: Path) -> None:

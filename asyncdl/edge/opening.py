@@ -25,10 +25,12 @@ from asyncdl.rules.journal import State
 
 PART_SUFFIX = ".part"
 _JOURNAL_SUFFIX = ".part.journal"
-_DONE_SUFFIX = ".part.done"
+DONE_SUFFIX = ".part.done"
 #: Bytes of one name (NAME_MAX of Linux, macOS and the BSDs); of them, what the longest suffix of ours takes.
 _NAME_MAX = 255
-_LONGEST_SUFFIX = len(_JOURNAL_SUFFIX + ".new")
+_LONGEST_SUFFIX = len(_JOURNAL_SUFFIX + journal_file.UNFINISHED)
+#: Of all files that a download may leave beside its destination.
+_SUFFIXES = (PART_SUFFIX, _JOURNAL_SUFFIX, DONE_SUFFIX, _JOURNAL_SUFFIX + journal_file.UNFINISHED)
 
 #: Of a file.
 Status: TypeAlias = os.stat_result
@@ -41,24 +43,43 @@ class Names:
     """The files of one download; all in one directory, since nothing else can be renamed in one step.
 
     Attributes:
-        part: where the bytes gather.
-        journal: what of them is durable.
-        done: a complete file on its way from `part` to `dest`, where nobody else looks for it.
+        target: `dest` as text.
+        folder: the directory, as text.
+        stem: what the texts of all names but `dest` begin with; a suffix follows.
     """
 
     dest: Path
-    part: Path
-    journal: Path
-    done: Path
+    target: str
+    folder: str
+    stem: str
 
     @classmethod
     def of(cls, dest: Path) -> Names:
         """The names for `dest`. One that is too long for a suffix is cut, and made unique again by a digest."""
-        stem, name = dest.name, os.fsencode(dest.name)
-        if len(name) + _LONGEST_SUFFIX > _NAME_MAX:
-            digest = "~" + hashlib.blake2s(name, digest_size=8).hexdigest()
-            stem = os.fsdecode(name[: _NAME_MAX - _LONGEST_SUFFIX - len(digest)]) + digest
-        return cls(dest, *(dest.with_name(stem + suffix) for suffix in (PART_SUFFIX, _JOURNAL_SUFFIX, _DONE_SUFFIX)))
+        target = str(dest)
+        folder, name = os.path.split(target)
+        stem = target
+        if (len(name) if name.isascii() else len(os.fsencode(name))) + _LONGEST_SUFFIX > _NAME_MAX:
+            encoded = os.fsencode(name)
+            digest = "~" + hashlib.blake2s(encoded, digest_size=8).hexdigest()
+            short = os.fsdecode(encoded[: _NAME_MAX - _LONGEST_SUFFIX - len(digest)]) + digest
+            stem = os.path.join(folder, short)  # noqa: PTH118
+        return cls(dest, target, folder or os.curdir, stem)
+
+    @property
+    def part(self) -> Path:
+        """Where the bytes gather."""
+        return Path(self.stem + PART_SUFFIX)
+
+    @property
+    def journal(self) -> Path:
+        """What of them is durable."""
+        return Path(self.stem + _JOURNAL_SUFFIX)
+
+    @property
+    def done(self) -> Path:
+        """A complete file on its way from `part` to `dest`, where nobody else looks for it."""
+        return Path(self.stem + DONE_SUFFIX)
 
 
 class UnsureError(Exception):
@@ -143,7 +164,7 @@ def create_beside_nothing(disk: Disk, names: Names, mode: int) -> int:
         DestinationBusyError: somebody else was faster.
     """
     try:
-        descriptor = disk.create(names.part, mode)
+        descriptor = disk.create(names.stem + PART_SUFFIX, mode)
     except FileExistsError:
         raise busy(names.part) from None
     if disk.lock(descriptor) is False:  # taken for one left behind, and about to be removed
@@ -259,7 +280,7 @@ def still_ours(disk: Disk, names: Names, descriptor: int) -> os.stat_result:
     Raises:
         DestinationBusyError: its name is another file's.
     """
-    ours, named = disk.fstat(descriptor), disk.status(names.part)
+    ours, named = disk.fstat(descriptor), disk.status(names.stem + PART_SUFFIX)
     if named is None or not os.path.samestat(ours, named):
         raise busy(names.part)
     return ours
@@ -268,7 +289,7 @@ def still_ours(disk: Disk, names: Names, descriptor: int) -> os.stat_result:
 def publish(disk: Disk, names: Names, ours: os.stat_result) -> None:
     """Rename a complete `.part` over the destination, as `put_in_place` does, and make that durable."""
     put_in_place(disk, names, ours)
-    disk.sync_directory(names.dest.parent)
+    disk.sync_directory(names.folder)
 
 
 def put_in_place(disk: Disk, names: Names, ours: os.stat_result) -> None:
@@ -278,11 +299,12 @@ def put_in_place(disk: Disk, names: Names, ours: os.stat_result) -> None:
         DestinationBusyError: another download took the `.part` name at this very moment.
     """
     # Under a name that no other download takes for its own, it stays what it was when it was looked at.
-    disk.replace(names.part, names.done)
-    there = disk.status(names.done)
+    done = names.stem + DONE_SUFFIX
+    disk.replace(names.stem + PART_SUFFIX, done)
+    there = disk.status(done)
     if there is None or not os.path.samestat(ours, there):
         raise busy(names.part)
-    disk.replace(names.done, names.dest)
+    disk.replace(done, names.target)
 
 
 def take_back(disk: Disk, names: Names, ours: os.stat_result) -> None:
@@ -297,10 +319,12 @@ def take_back(disk: Disk, names: Names, ours: os.stat_result) -> None:
 def is_clear(disk: Disk, names: Names) -> bool:
     """Whether an earlier download left nothing, and none is at work; False also where nobody can tell."""
     try:
-        left = (names.part, names.journal, names.done, journal_file.unfinished(names.journal))
-        return all(disk.status(path) is None for path in left)
+        for suffix in _SUFFIXES:
+            if disk.status(names.stem + suffix) is not None:
+                return False
     except OSError:
         return False
+    return True
 
 
 def sweep(disk: Disk, dest: Path) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from pathlib import Path
 
 from asyncdl.edge.disk import Disk, write_all
 from asyncdl.edge.errands import Joint
@@ -34,7 +33,7 @@ class SmallFile:
         self._ours: Status | None = None
         self._doing = "create"
 
-    def save(self, chunks: Sequence[Chunk], size: int, errand: Errand) -> bool | Joint[bool]:
+    def save(self, chunks: Sequence[Chunk], size: int, errand: Errand[bool]) -> bool | Joint[bool]:
         """Put the file where it belongs; False if one of its size is there by now that counts for it. Blocks.
 
         To make the name durable is left to the last step, which is the same for all files of the directory: True counts
@@ -51,7 +50,7 @@ class SmallFile:
         """
         if errand.called_off:
             return False
-        part, saved = self._names.part, False
+        saved = False
         try:
             mode = 0o666 if self._mode is None else 0o600
             self._descriptor = create_beside_nothing(self._disk, self._names, mode)
@@ -61,26 +60,26 @@ class SmallFile:
         except StorageError:
             raise
         except OSError as error:
-            raise storage_error(error, self._doing, part) from error
+            raise storage_error(error, self._doing, self._names.part) from error
         finally:
             if not saved:
                 self._clear()
             self._close()
-        return self._durably(part) if saved else False
+        return self._durably() if saved else False
 
-    def _durably(self, part: Path) -> Joint[bool]:
-        disk, folder = self._disk, self._names.dest.parent
+    def _durably(self) -> Joint[bool]:
+        disk, names = self._disk, self._names
         return Joint(
             # All that have their holders in common are one file system.
-            key=(id(disk.holders), folder),
-            step=lambda: disk.sync_directory(folder),
-            failed=lambda error: storage_error(error, "rename", part),
+            key=(id(disk.holders), names.folder),
+            step=lambda: disk.sync_directory(names.folder),
+            failed=lambda error: storage_error(error, "rename", names.part),
             result=True,
         )
 
     def _fill(self, chunks: Sequence[Chunk], size: int) -> None:
         self._doing = "write"
-        free = self._disk.free(self._descriptor, self._names.part) if self._check_space else None
+        free = self._disk.free(self._descriptor, self._names.target) if self._check_space else None
         if free is not None and size > free:
             raise too_large(self._names.dest, size, free)
         write_all(self._disk, self._descriptor, chunks)
@@ -91,7 +90,7 @@ class SmallFile:
 
     def _publish(self, size: int) -> bool:
         disk, names = self._disk, self._names
-        status = disk.status(names.dest)
+        status = disk.status(names.target)
         if status is not None:
             refuse_odd(names.dest, status.st_mode)
             if self._if_exists == "skip" and status.st_size == size:

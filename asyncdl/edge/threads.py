@@ -12,7 +12,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -104,25 +104,57 @@ class Worker:
             self.close()
 
 
-class Errand:
+class Errand(Generic[T]):
     """One blocking call that owns all it uses, and gives it back itself.
+
+    Args:
+        call: given this object.
 
     Attributes:
         called_off: whoever waited for it was cancelled: what is not final yet should not become so.
     """
 
-    def __init__(self) -> None:
+    __slots__ = ("_call", "_ended", "_lock", "_running", "called_off")
+
+    def __init__(self, call: Callable[[Errand[T]], T | Joint[T]]) -> None:
+        self._call = call
+        self._lock = threading.Lock()
+        self._running = False
+        self._ended: asyncio.Future[None] | None = None
         self.called_off: bool = False
 
-    async def run(self, call: Callable[[], T | Joint[T]]) -> T:
-        """The result of `call`. A cancellation is raised after the call has ended, or after `GRACE` seconds."""
-        running = errand(call)
+    async def run(self) -> T:
+        """The result of the call. A cancellation is raised after that has ended, or after `GRACE` seconds."""
         try:
-            return await asyncio.shield(running)
+            return await errand(self._guarded)
         except asyncio.CancelledError:
-            self.called_off = True
-            await _outwait(running)
+            with self._lock:
+                self.called_off = True
+                if self._running:
+                    self._ended = asyncio.get_running_loop().create_future()
+            if self._ended is not None:
+                await _outwait(self._ended)
             raise
+
+    def _guarded(self) -> T | Joint[T]:
+        with self._lock:
+            if self.called_off:
+                raise RuntimeError("nobody waits for this call any more")
+            self._running = True
+        try:
+            return self._call(self)
+        finally:
+            with self._lock:
+                self._running = False
+                ended = self._ended
+            if ended is not None:
+                with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                    ended.get_loop().call_soon_threadsafe(_set, ended)
+
+
+def _set(ended: asyncio.Future[None]) -> None:
+    if not ended.done():
+        ended.set_result(None)
 
 
 async def _outwait(running: asyncio.Future[T]) -> None:

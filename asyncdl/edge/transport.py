@@ -52,6 +52,13 @@ class Response(Protocol):
         """What was sent on the way and must not be shown where a body repeats it: URLs of redirects, header values."""
         ...
 
+    def at_hand(self, start: int, stop: int) -> Chunk | None:
+        """All of the body as the object's bytes from `start` to `stop`, if it has come and is that long; once.
+
+        Else None, and nothing has been taken.
+        """
+        ...
+
     def body(self, start: int, stop: int | None) -> Body:
         """Take the body as the object's bytes from `start` to `stop`, or to wherever it ends."""
         ...

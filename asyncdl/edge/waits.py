@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from itertools import takewhile
 from typing import Any
 
 from asyncdl.errors import DeadlineError
@@ -15,40 +16,91 @@ _SECOND_CHANCE = 1.0
 
 
 class Bound:
-    """A timeout for the server's answer that a blocked loop of ours does not bring on: late, it rings once more."""
+    """A timeout for the server's answer that a blocked loop of ours does not bring on: late, it rings once more.
 
-    def __init__(self, seconds: float) -> None:
-        self.timeout: asyncio.Timeout = asyncio.timeout(None)
-        self._loop = asyncio.get_running_loop()
+    Args:
+        row: says when.
+    """
+
+    __slots__ = ("_due", "_patient", "_row", "_timer", "timeout")
+
+    def __init__(self, row: Row) -> None:
+        self.timeout: asyncio.Timeout = asyncio.Timeout(None)
         self._patient = True
-        self._due = self._loop.time() + seconds
-        self._arm()
+        self._timer: asyncio.TimerHandle | None = None
+        self._row = row
+        self._due = row.add(self)
 
-    def _arm(self) -> None:
-        self._timer: asyncio.TimerHandle = self._loop.call_at(self._due, self._ring)
-
-    def set(self, seconds: float) -> None:
-        """Ring `seconds` from now."""
-        self._due = self._loop.time() + seconds
-        if self._due < self._timer.when():
-            self._timer.cancel()
-            self._arm()
+    def move(self, row: Row) -> None:
+        """Ring when that row says, counted from now, and not before."""
+        self._row.drop(self)
+        self._row = row
+        self._due = row.add(self)
 
     def cancel(self) -> None:
         """Never ring."""
-        self._timer.cancel()
+        self._row.drop(self)
+        if self._timer is not None:
+            self._timer.cancel()
 
-    def _ring(self) -> None:
-        late = self._loop.time() - self._due
-        if self._timer.when() < self._due:  # set to a later time meanwhile, and this timer left as it was
-            self._arm()
-        elif late > _LATE and self._patient:
+    def ring(self) -> None:
+        """It is due."""
+        loop = asyncio.get_running_loop()
+        late = loop.time() - self._due
+        if late > _LATE and self._patient:
             # What arrived while the loop was blocked has not been looked at yet.
             self._patient = False
             self._due += late + min(late, _SECOND_CHANCE)
-            self._arm()
+            self._timer = loop.call_at(self._due, self.ring)
         else:
-            self.timeout.reschedule(self._loop.time())
+            self.timeout.reschedule(loop.time())
+
+
+class Row:
+    """Bounds that are due equally long after they came, and so in that order: a timer for the first of them will do.
+
+    With one for each request, the event loop spends much of its time on sorting them.
+
+    Args:
+        seconds: until a bound is due.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._dues: dict[Bound, float] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, bound: Bound) -> float:
+        """One more; when it is due, on the loop's clock."""
+        loop = asyncio.get_running_loop()
+        self._dues[bound] = due = loop.time() + self._seconds
+        if self._timer is None:
+            self._timer = loop.call_at(due, self._ring)
+        return due
+
+    def drop(self, bound: Bound) -> None:
+        """It is not to ring any more. The timer stays: there will be others."""
+        self._dues.pop(bound, None)
+
+    def close(self) -> None:
+        """Nobody rings any more."""
+        self._dues.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _ring(self) -> None:
+        assert self._timer is not None  # noqa: S101  # it has just called
+        loop = asyncio.get_running_loop()
+        # A loop may call a little early, by the resolution of its clock.
+        now = max(loop.time(), self._timer.when())
+        due = list(takewhile(lambda bound: self._dues[bound] <= now, self._dues))
+        for bound in due:
+            del self._dues[bound]
+        first = next(iter(self._dues.values()), None)
+        self._timer = None if first is None else loop.call_at(first, self._ring)
+        for bound in due:
+            bound.ring()
 
 
 class Scope:

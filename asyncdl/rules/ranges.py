@@ -25,6 +25,7 @@ _CONTENT_RANGE = Pattern(
     r"|(?:bytes )?\*/(?P<size>[0-9]{1,19})",
     re.IGNORECASE | re.ASCII,
 )
+_CODINGS = frozenset({"content-encoding", "transfer-encoding"})
 _DIGITS = Pattern(r"[0-9]{1,19}", re.ASCII)
 # RFC 9110 section 8.8.3: entity-tag = [ "W/" ] DQUOTE *etagc DQUOTE.
 _STRONG_ETAG = Pattern(r'"[\x21\x23-\x7e\x80-\U0010ffff]*"')
@@ -156,6 +157,8 @@ def judge(status: int, headers: Headers, asked: Asked) -> Verdict:
 
 def _coding_fault(headers: Headers) -> Mismatch | None:
     """A body in any coding is another object: ranges count encoded bytes (RFC 9110 section 8.4)."""
+    if not headers.has_any(_CODINGS):
+        return None
     transfer = _codings(headers, "transfer-encoding")
     if any(coding != "identity" for coding in _codings(headers, "content-encoding")) or not {"chunked"}.issuperset(
         coding for coding in transfer if coding != "identity"
@@ -178,8 +181,9 @@ def _codings(headers: Headers, name: str) -> list[str]:
 
 def _judge_partial(headers: Headers, asked: Asked) -> Verdict:
     fields = set(headers.all("content-range"))
-    if any(value.strip().lower().startswith("multipart/byteranges") for value in headers.all("content-type")):
-        return Mismatch("the server answered a single range with multipart/byteranges", retryable=False)
+    for value in headers.all("content-type"):
+        if value.strip().lower().startswith("multipart/byteranges"):
+            return Mismatch("the server answered a single range with multipart/byteranges", retryable=False)
     if len(fields) != 1:
         return Mismatch(f"206 with {len(fields) or 'no'} Content-Range", retryable=True)
     try:
@@ -246,9 +250,12 @@ def content_length(headers: Headers) -> int | None:
     Raises:
         ResponseMismatchError: several that differ, or not a number (RFC 9110 section 8.6).
     """
-    values = {value.strip(" \t") for field in headers.all("content-length") for value in field.split(",")}
-    if not values:
+    fields = headers.all("content-length")
+    if not fields:
         return None
+    values = set(fields)
+    if len(values) > 1 or not _DIGITS.fullmatch(fields[0]):
+        values = {value.strip(" \t") for field in fields for value in field.split(",")}
     value = values.pop()
     if values or not _DIGITS.fullmatch(value) or int(value) > MAX_SIZE:
         raise ResponseMismatchError("the response has an impossible Content-Length", retryable=True)
@@ -272,13 +279,13 @@ def _is_chunked(headers: Headers) -> bool:
 
 def strong_etag(headers: Headers) -> str | None:
     """The one entity tag if it is strong: only such a one proves that two ranges belong together."""
-    tag = _only_tag(headers)
-    return None if tag is None or tag.startswith("W/") else tag
+    return _by_strength(_only_tag(headers))[0]
 
 
-def _weak_etag(headers: Headers) -> str | None:
-    tag = _only_tag(headers)
-    return tag if tag is not None and tag.startswith("W/") else None
+def _by_strength(tag: str | None) -> tuple[str | None, str | None]:
+    """The tag as a strong one, and as a weak one: it is one of them."""
+    weak = tag is not None and tag.startswith("W/")
+    return (None, tag) if weak else (tag, None)
 
 
 def _only_tag(headers: Headers) -> str | None:
@@ -290,6 +297,8 @@ def _only_tag(headers: Headers) -> str | None:
 
 def _doubt(headers: Headers, asked: Asked, size: int | None) -> Changed | WrongSize | Mismatch | None:
     """Why this response is not proven to be of the object that was begun, or None."""
+    if asked.remote is None and asked.declared_size is None:
+        return None
     different = _same_object(headers, asked, size)
     if different is None and asked.remote is not None and asked.remote.etag and strong_etag(headers) is None:
         return Mismatch("the response lacks the entity tag that earlier ones had", retryable=True)
@@ -319,12 +328,15 @@ def _same_object(headers: Headers, asked: Asked, size: int | None) -> Changed | 
 
 
 def _remote(headers: Headers, asked: Asked, size: int | None) -> RemoteObject:
-    known = asked.remote or RemoteObject(size)
+    strong, weak = _by_strength(_only_tag(headers))
+    modified, known = headers.get("last-modified"), asked.remote
+    if known is None:
+        return RemoteObject(size, strong, modified, weak)
     return RemoteObject(
         size=known.size if size is None else size,
-        etag=known.etag or strong_etag(headers),
-        last_modified=known.last_modified or headers.get("last-modified"),
-        weak_etag=known.weak_etag or _weak_etag(headers),
+        etag=known.etag or strong,
+        last_modified=known.last_modified or modified,
+        weak_etag=known.weak_etag or weak,
     )
 
 

@@ -74,4 +74,5 @@ class RetryBudget:
 
     def refund(self) -> None:
         """Give one retry back; never above the number begun with."""
-        self._left = min(self._start, self._left + 1)
+        if self._left < self._start:
+            self._left += 1

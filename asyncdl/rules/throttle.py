@@ -14,22 +14,19 @@ _HESITATION = 8
 
 
 class Allowance:
-    """Requests that may be in flight at once: from 1 to `most`, and `most` to begin with."""
+    """Requests that may be in flight at once: from 1 to `most`, and `most` to begin with.
+
+    Attributes:
+        limit: how many that is now.
+        epoch: to be noted when a request begins, and handed in when it is throttled.
+    """
 
     def __init__(self, most: int) -> None:
         self._most = self._limit = float(most)
         self._too_much = inf
-        self._epoch = 0
         self._served_since_doubt = inf
-
-    @property
-    def limit(self) -> int:
-        return int(self._limit)
-
-    @property
-    def epoch(self) -> int:
-        """To be noted when a request begins, and handed in when it is throttled."""
-        return self._epoch
+        self.limit: int = most
+        self.epoch: int = 0
 
     def throttled(self, epoch: int, *, certain: bool = True) -> None:
         """Halve; once for all requests that were under way together, for they all met the same overload.
@@ -39,18 +36,20 @@ class Allowance:
                 without a word), the second such failure within a round counts, and not the first: one request in a
                 hundred fails at some servers however few there are.
         """
-        if epoch != self._epoch:
+        if epoch != self.epoch:
             return
         doubted, self._served_since_doubt = self._served_since_doubt < self.limit, 0.0
         if certain or doubted:
             self._too_much = max(2.0, self.limit)
             self._limit = max(1.0, self._limit / 2)
-            self._epoch += 1
+            self.limit = int(self._limit)
+            self.epoch += 1
 
     def succeeded(self) -> None:
         """A request was served: one more for every round of them, and for several where one more was too much."""
         self._served_since_doubt += 1
         hesitation = _HESITATION if self._limit >= self._too_much - 1 else 1
         self._limit = min(self._most, self._limit + 1 / self._limit / hesitation)
+        self.limit = int(self._limit)
         if self._limit >= self._too_much:
             self._too_much = inf

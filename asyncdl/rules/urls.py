@@ -17,8 +17,8 @@ from asyncdl.errors import OptionsError, ResponseMismatchError
 from asyncdl.model import HeaderPairs
 from asyncdl.patterns import Pattern
 
-#: URLs whose origin is remembered, as `urlsplit` remembers as many: it is asked for several times a request.
-_ORIGINS = 128
+#: Hosts of which is remembered what their part of a URL means: it is asked for several times a request.
+_HOSTS = 128
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _CONTROL = Pattern(r"[\x00-\x20\x7f]")
 _NON_ASCII = Pattern(r"[^\x00-\x7f]+")
@@ -31,6 +31,10 @@ _DEVIATING = frozenset("\u00df\u1e9e\u03c2\u200c\u200d")
 _MISLEADING = frozenset("@\\[]")
 # RFC 3986 appendix B: scheme, authority with its slashes, path, query with its question mark.
 _REFERENCE = Pattern(r"(?:([A-Za-z][A-Za-z0-9+.-]*):)?(//[^/?#]*)?([^?#]*)(\?[^#]*)?(?:#.*)?", re.ASCII | re.DOTALL)
+#: Scheme and authority: where an origin is to be read.
+_BEFORE_PATH = Pattern(r"[a-z]+://[^/?#]*", re.ASCII)
+#: A URL of which nothing but scheme, host and port could be wrong; these apart from the rest.
+_PLAIN_URL = Pattern(r"(https?://[A-Za-z0-9._-]+(?::[0-9]+)?)(?:[/?][!-\"$-~]*)?", re.ASCII)
 _TOKEN = Pattern(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)  # RFC 9110 section 5.6.2
 # RFC 9110 section 5.5; a lone surrogate is no character and cannot be sent.
 _BAD_IN_VALUE = Pattern(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
@@ -62,9 +66,14 @@ class Origin(NamedTuple):
     port: int
 
 
-@lru_cache(_ORIGINS)
 def origin_of(url: str) -> Origin:
     """The origin of a URL that `check_url` has passed. A host's trailing dot makes no difference."""
+    before_path = _BEFORE_PATH.match(url)
+    return _origin_of(before_path[0] if before_path else url)
+
+
+@lru_cache(_HOSTS)
+def _origin_of(url: str) -> Origin:
     split = urlsplit(url)
     return Origin(split.scheme, (split.hostname or "").removesuffix("."), split.port or _DEFAULT_PORTS[split.scheme])
 
@@ -77,6 +86,21 @@ def check_url(url: object) -> str:
     """
     if not isinstance(url, str):
         raise OptionsError(f"a URL must be a str, not {type(url).__name__}")
+    plain = _PLAIN_URL.fullmatch(url)
+    if plain is not None and _is_sent_as_it_is(plain[1]):
+        return plain[0]
+    return _checked(url)
+
+
+@lru_cache(_HOSTS)
+def _is_sent_as_it_is(before_path: str) -> bool:
+    try:
+        return _checked(before_path) == before_path
+    except OptionsError:
+        return False
+
+
+def _checked(url: str) -> str:
     if _CONTROL.search(url):
         raise OptionsError("the URL holds white space or a control character", hint="quote it, or encode it as %20")
     url = url.partition("#")[0]

@@ -7,7 +7,8 @@ import os
 import stat
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
+
+from asyncdl.edge.disk import FileName
 
 #: ext4 gives the first file of a user this number; the ones below are its own.
 FIRST_NUMBER = 12
@@ -83,6 +84,6 @@ def status_of_folder() -> os.stat_result:
     return os.stat_result((stat.S_IFDIR | 0o755, 2, _DEVICE, 2, os.geteuid(), os.getegid(), 4096, 0, 0, 0))
 
 
-def refusal(number: int, path: Path | None = None) -> OSError:
+def refusal(number: int, path: FileName | None = None) -> OSError:
     """What the system would raise."""
     return OSError(number, os.strerror(number), *([] if path is None else [str(path)]))

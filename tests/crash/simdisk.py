@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from asyncdl.edge.disk import Place
+from asyncdl.edge.disk import FileName, Place
 from tests.crash.inodes import Inode, Numbers, refusal, status_of_folder
 from tests.crash.trace import (
     NOTHING,
@@ -95,14 +95,14 @@ class SimDisk:
     def holders(self) -> set[Place]:
         return self._holders
 
-    def status(self, path: Path) -> os.stat_result | None:
+    def status(self, path: FileName) -> os.stat_result | None:
         self._step()
-        if path == FOLDER:
+        if Path(path) == FOLDER:
             return status_of_folder()
         file = self._names.get(str(path))
         return None if file is None else file.status
 
-    def stat(self, path: Path) -> os.stat_result:
+    def stat(self, path: FileName) -> os.stat_result:
         found = self.status(path)
         if found is None:
             raise refusal(errno.ENOENT, path)
@@ -117,16 +117,16 @@ class SimDisk:
         self._file(descriptor)
         return None
 
-    def may_create(self, directory: Path) -> bool:
+    def may_create(self, directory: FileName) -> bool:
         return True
 
-    def create(self, path: Path, mode: int) -> int:
+    def create(self, path: FileName, mode: int) -> int:
         self._step()
         with self._lock:
             name = str(path)
-            if name in self._names or path == FOLDER:
+            if name in self._names or Path(path) == FOLDER:
                 raise refusal(errno.EEXIST, path)
-            if path.parent != FOLDER:
+            if Path(path).parent != FOLDER:
                 raise refusal(errno.ENOENT, path)
             file = Inode(self._next_id, self._numbers.take(), mode & ~_UMASK)
             self._names[name] = file
@@ -134,7 +134,7 @@ class SimDisk:
             self._note(Create(name, file.id, file.number, file.mode))
             return self._opened(file)
 
-    def open(self, path: Path, *, write: bool = True) -> int:
+    def open(self, path: FileName, *, write: bool = True) -> int:
         self._step()
         with self._lock:
             file = self._names.get(str(path))
@@ -170,7 +170,7 @@ class SimDisk:
             file.allocated = max(file.allocated, size)
             self._resize(file, max(size, len(file.data)))
 
-    def free(self, descriptor: int, path: Path) -> int | None:
+    def free(self, descriptor: int, path: FileName) -> int | None:
         self._step()
         return None if self._capacity is None else self._capacity - self._used()
 
@@ -231,7 +231,7 @@ class SimDisk:
         self._step()
         self._file(descriptor)
 
-    def replace(self, source: Path, target: Path) -> None:
+    def replace(self, source: FileName, target: FileName) -> None:
         self._step()
         with self._lock:
             file, replaced = self._names.get(str(source)), self._names.get(str(target))
@@ -245,7 +245,7 @@ class SimDisk:
             if replaced is not None:
                 self._unname(replaced)
 
-    def unlink(self, path: Path) -> None:
+    def unlink(self, path: FileName) -> None:
         self._step()
         with self._lock:
             file = self._names.pop(str(path), None)
@@ -258,7 +258,7 @@ class SimDisk:
         if file.gone:
             self._numbers.give_back(file.number)
 
-    def sync_directory(self, path: Path) -> None:
+    def sync_directory(self, path: FileName) -> None:
         self._step()
         since = len(self.trace)
         self._step()

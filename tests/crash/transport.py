@@ -103,6 +103,9 @@ class _Response:
         self.hops = 0
         self.secrets = ()
 
+    def at_hand(self, start: int, stop: int) -> Chunk | None:
+        return None
+
     def body(self, start: int, stop: int | None) -> Body:
         return _Body(self._transport, self._start, self._stop)
 

@@ -291,7 +291,7 @@ async def test_thread_that_waits_is_used_again(monkeypatch: pytest.MonkeyPatch) 
     first, kept = await errand(work)
     kept_by_nobody = weakref.ref(kept)
     del kept
-    await until(lambda: errands._of_loops[asyncio.get_running_loop()]._idle == 1)
+    await until(lambda: len(errands._of_loops[asyncio.get_running_loop()]._bells) == 1)
     await until(lambda: kept_by_nobody() is None)
     second, _ = await errand(work)
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from asyncdl.edge import disk, files
-from asyncdl.edge.disk import OsDisk
+from asyncdl.edge.disk import FileName, OsDisk
 from asyncdl.edge.files import PartFile
 from asyncdl.edge.journal_file import JournalFile
 from asyncdl.errors import DestinationBusyError, StorageError
@@ -223,11 +223,11 @@ class TestLock:
         real = OsDisk.replace
         taken: list[bool] = []
 
-        def late(disk: OsDisk, source: Path, target: Path) -> None:
-            if source == part_of(dest) and not taken:
+        def late(disk: OsDisk, source: FileName, target: FileName) -> None:
+            if Path(source) == part_of(dest) and not taken:
                 taken.append(True)
-                source.unlink()
-                source.write_bytes(b"half")
+                Path(source).unlink()
+                Path(source).write_bytes(b"half")
             real(disk, source, target)
 
         monkeypatch.setattr(OsDisk, "replace", late)
@@ -256,26 +256,26 @@ class TestWindows:
     @pytest.fixture(autouse=True)
     def windows(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """No locks, no modes, no directories to open, and no rename or removal of what is open."""
-        real_replace, real_unlink = Path.replace, Path.unlink
+        real_replace, real_unlink = os.replace, os.unlink
 
-        def held(path: Path) -> bool:
+        def held(path: FileName) -> bool:
             return any(target == str(path) for target in _descriptors().values())
 
-        def replace(path: Path, target: Path) -> Path:
+        def replace(path: FileName, target: FileName) -> None:
             if held(path) or held(target):
                 raise blocked(32)
-            return real_replace(path, target)
+            real_replace(path, target)
 
-        def unlink(path: Path, *, missing_ok: bool = False) -> None:
+        def unlink(path: FileName) -> None:
             if held(path):
                 raise blocked(32)
-            real_unlink(path, missing_ok=missing_ok)
+            real_unlink(path)
 
         monkeypatch.setattr(disk, "fcntl", None)
         monkeypatch.setattr(disk, "RENAME_PATIENCE", 0.2)
         monkeypatch.setattr(files, "BEAT", 0.02)
-        monkeypatch.setattr(Path, "replace", replace)
-        monkeypatch.setattr(Path, "unlink", unlink)
+        monkeypatch.setattr(os, "replace", replace)
+        monkeypatch.setattr(os, "unlink", unlink)
         for name in ("O_DIRECTORY", "O_NOFOLLOW", "O_CLOEXEC", "O_NONBLOCK", "fchmod", "pwritev"):
             monkeypatch.delattr(os, name)
 

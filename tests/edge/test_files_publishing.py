@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from asyncdl.edge import disk
-from asyncdl.edge.disk import OsDisk
+from asyncdl.edge.disk import FileName, OsDisk
 from asyncdl.edge.files import PartFile
 from asyncdl.errors import DestinationExistsError, StorageError
 from asyncdl.model import IfExists
@@ -121,7 +121,7 @@ class TestPublishing:
         await file.reserve(5000)
         await file.write([piece(0, 1000)])
         events: list[str] = []
-        real_fsync, real_replace = os.fsync, Path.replace
+        real_fsync, real_replace = os.fsync, os.replace
 
         def fsync(descriptor: int) -> None:
             status = os.fstat(descriptor)
@@ -129,12 +129,12 @@ class TestPublishing:
             events.append(f"fsync {kind}")
             real_fsync(descriptor)
 
-        def replace(path: Path, target: Path) -> Path:
-            events.append(f"{path.name} becomes {target.name}")
-            return real_replace(path, target)
+        def replace(path: FileName, target: FileName) -> None:
+            events.append(f"{Path(path).name} becomes {Path(target).name}")
+            real_replace(path, target)
 
         monkeypatch.setattr(os, "fsync", fsync)
-        monkeypatch.setattr(Path, "replace", replace)
+        monkeypatch.setattr(os, "replace", replace)
         await file.publish(1000)
 
         assert [
@@ -275,15 +275,15 @@ class TestBlockedRename:
     async def test_let_go(self, dest: Path, monkeypatch: pytest.MonkeyPatch, winerror: int) -> None:
         """A program that holds the file for a moment is outwaited."""
         file = await written(dest)
-        real, calls = Path.replace, []
+        real, calls = os.replace, []
 
-        def replace(path: Path, target: Path) -> Path:
+        def replace(path: FileName, target: FileName) -> None:
             calls.append(path)
             if len(calls) < 3:
                 raise blocked(winerror)
-            return real(path, target)
+            real(path, target)
 
-        monkeypatch.setattr(Path, "replace", replace)
+        monkeypatch.setattr(os, "replace", replace)
         await file.publish(1000)
 
         # Twice in vain, and then the two steps of a rename.
@@ -293,10 +293,10 @@ class TestBlockedRename:
         """One that holds it for longer than our patience is an error; the bytes stay."""
         file = await written(dest)
 
-        def replace(path: Path, target: Path) -> Path:
+        def replace(path: FileName, target: FileName) -> None:
             raise blocked(32)
 
-        monkeypatch.setattr(Path, "replace", replace)
+        monkeypatch.setattr(os, "replace", replace)
         monkeypatch.setattr(disk, "RENAME_PATIENCE", 0.15)
         with pytest.raises(StorageError):
             await file.publish(1000)
@@ -308,14 +308,14 @@ class TestBlockedRename:
         """A refusal that will not pass, and a move between file systems, are not tried twice."""
         for number in (errno.EACCES, errno.EXDEV):
             file = await written(dest)
-            calls: list[Path] = []
+            calls: list[FileName] = []
 
-            def replace(path: Path, target: Path, number: int = number, calls: list[Path] = calls) -> Path:
+            def replace(path: FileName, target: FileName, number: int = number, calls: list[FileName] = calls) -> None:
                 calls.append(path)
                 raise OSError(number, os.strerror(number))
 
             with monkeypatch.context() as patch:
-                patch.setattr(Path, "replace", replace)
+                patch.setattr(os, "replace", replace)
                 with pytest.raises(StorageError) as caught:
                     await file.publish(1000)
             await file.abandon()

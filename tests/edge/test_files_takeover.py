@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from asyncdl.edge import journal_file
-from asyncdl.edge.disk import OsDisk
+from asyncdl.edge.disk import FileName, OsDisk
 from asyncdl.edge.files import PartFile
 from asyncdl.edge.journal_file import JournalFile
 from asyncdl.edge.opening import Names, Opened, open_part
@@ -179,11 +179,11 @@ async def test_faster_by_a_moment(dest: Path) -> None:
     names, mine, made = Names.of(dest), Elsewhere(), list[tuple[Opened, JournalFile]]()
 
     class Late(Elsewhere):
-        def open(self, path: Path, *, write: bool = True) -> int:
+        def open(self, path: FileName, *, write: bool = True) -> int:
             try:
                 return super().open(path, write=write)
             except FileNotFoundError:
-                if path == names.part and not made:
+                if Path(path) == names.part and not made:
                     opened = open_part(mine, names, resume=True, mode=0o600, alone=False)
                     journal = JournalFile(mine, names.journal, "faster")
                     journal.begin(State(head=HEAD, owner="x"))
@@ -248,18 +248,18 @@ async def test_taken_back_between_the_renames(dest: Path, monkeypatch: pytest.Mo
     await file.commit([Held(0, SIZE)])
     real = OsDisk.replace
 
-    def taken(disk: OsDisk, source: Path, to: Path) -> None:
-        if to != (names.done if target == ".part.done" else dest):
+    def taken(disk: OsDisk, source: FileName, to: FileName) -> None:
+        if Path(to) != (names.done if target == ".part.done" else dest):
             real(disk, source, to)
             return
         monkeypatch.setattr(OsDisk, "replace", real)
-        if to == names.done:
+        if Path(to) == names.done:
             real(disk, source, to)
         elsewhere = Elsewhere()
         opened = open_part(elsewhere, names, resume=True, mode=0o600, alone=False)
         assert opened.prior is not None
         os.close(opened.descriptor)
-        if to == dest:
+        if Path(to) == dest:
             real(disk, source, to)
 
     monkeypatch.setattr(OsDisk, "replace", taken)

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from asyncdl.edge.buffers import SMALLEST, BufferPool
 from asyncdl.edge.http import AiohttpTransport
-from asyncdl.edge.http_pooled import SMALLEST, BufferPool, PooledBody
+from asyncdl.edge.http_pooled import PooledBody
 from asyncdl.errors import ConnectError
 from asyncdl.model import Chunk
 from asyncdl.options import Timeouts

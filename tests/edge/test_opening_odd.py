@@ -16,7 +16,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from asyncdl.edge import disk, files
-from asyncdl.edge.disk import OsDisk
+from asyncdl.edge.disk import FileName, OsDisk
 from asyncdl.edge.files import PartFile
 from asyncdl.edge.opening import Names, open_part, sweep
 from asyncdl.errors import DestinationBusyError, DiskFullError, JournalError, StorageError
@@ -169,8 +169,8 @@ async def test_living_one_on_its_last_step(dest: Path) -> None:
     others: list[BaseException | None] = []
 
     class Watched(Elsewhere):
-        def replace(self, source: Path, target: Path) -> None:
-            if source == names.done:
+        def replace(self, source: FileName, target: FileName) -> None:
+            if Path(source) == names.done:
                 with pytest.raises(DestinationBusyError) as caught:
                     open_part(Elsewhere(), names, resume=True, mode=0o600, alone=False)
                 others.append(caught.value)
@@ -416,11 +416,11 @@ async def test_beats_are_what_counts(dest: Path, monkeypatch: pytest.MonkeyPatch
     looked, begun = threading.Event(), threading.Event()
 
     class Looking(Elsewhere):
-        def status(self, path: Path) -> os.stat_result | None:
-            if path == Names.of(dest).journal and looked.is_set():
+        def status(self, path: FileName) -> os.stat_result | None:
+            if Path(path) == Names.of(dest).journal and looked.is_set():
                 begun.wait(10)
             status = super().status(path)
-            if path == Names.of(dest).journal:
+            if Path(path) == Names.of(dest).journal:
                 looked.set()
             return status
 

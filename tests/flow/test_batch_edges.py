@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import asyncdl
-from asyncdl.edge.http_pooled import BufferPool
+from asyncdl.edge.buffers import BufferPool
 from asyncdl.model import Chunk, Phase
 from asyncdl.testing import Fault, Origin
 from tests.flow.test_batch import BOUND, LARGE, downloader, every, into, rows, stock

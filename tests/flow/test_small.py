@@ -18,6 +18,7 @@ import pytest
 import asyncdl
 from asyncdl.edge import errands
 from asyncdl.edge.clock import Clock
+from asyncdl.edge.disk import FileName
 from asyncdl.engine import FileDownload
 from asyncdl.job import Commons
 from asyncdl.model import Request
@@ -231,9 +232,9 @@ async def test_file_that_does_not_stay_as_it_appeared(tmp_path: Path, then: byte
     dest = tmp_path / "file"
 
     class Fleeting(NotingDisk):
-        def status(self, path: Path) -> os.stat_result | None:
+        def status(self, path: FileName) -> os.stat_result | None:
             found = super().status(path)
-            if path == dest and found is not None and found.st_size == SIZE:
+            if Path(path) == dest and found is not None and found.st_size == SIZE:
                 dest.unlink()
                 if then is not None:
                     dest.write_bytes(then)

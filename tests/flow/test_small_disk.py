@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import asyncdl
-from asyncdl.edge.disk import OsDisk
+from asyncdl.edge.disk import FileName, OsDisk
 from asyncdl.edge.opening import Names
 from asyncdl.edge.small_file import SmallFile
 from asyncdl.edge.threads import Errand
@@ -61,7 +61,7 @@ async def test_room_on_the_disk(tmp_path: Path) -> None:
     class Small(NotingDisk):
         room = SIZE - 1
 
-        def free(self, descriptor: int, path: Path) -> int | None:
+        def free(self, descriptor: int, path: FileName) -> int | None:
             return self.room
 
     disk = Small(dest)
@@ -78,7 +78,7 @@ async def test_room_on_the_disk(tmp_path: Path) -> None:
 def test_called_off_before_it_began(tmp_path: Path) -> None:
     """Whoever gave up before there was a thread finds that nothing was done."""
     dest = tmp_path / "file"
-    disk, errand = NotingDisk(dest), Errand()
+    disk, errand = NotingDisk(dest), Errand(lambda _: True)
     errand.called_off = True
     file = SmallFile(Names.of(dest), if_exists="skip", mode=None, check_space=False, disk=disk)
 
@@ -107,7 +107,7 @@ async def test_part_that_is_locked_before_we_lock_it(tmp_path: Path) -> None:
     class Watched(NotingDisk):
         theirs = -1
 
-        def create(self, path: Path, mode: int) -> int:
+        def create(self, path: FileName, mode: int) -> int:
             descriptor = super().create(path, mode)
             self.theirs = os.open(path, os.O_RDWR)
             assert OsDisk().lock(self.theirs)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NoReturn, TypeAlias
 
-from asyncdl.edge.disk import OsDisk
+from asyncdl.edge.disk import FileName, OsDisk
 
 How: TypeAlias = Literal["outside", "byte", "before", "half", "after"]
 Locks: TypeAlias = Literal["real", "lying", "none"]
@@ -67,17 +67,17 @@ class Doomed(OsDisk):
                 die()
             self._said(name, self._written)
 
-    def create(self, path: Path, mode: int) -> int:
+    def create(self, path: FileName, mode: int) -> int:
         with self._call("create"):
             return self._noted(super().create(path, mode), path)
 
-    def open(self, path: Path, *, write: bool = True) -> int:
+    def open(self, path: FileName, *, write: bool = True) -> int:
         with self._call("open"):
             return self._noted(super().open(path, write=write), path)
 
-    def _noted(self, descriptor: int, path: Path) -> int:
+    def _noted(self, descriptor: int, path: FileName) -> int:
         self._parts.discard(descriptor)
-        if path.suffix == ".part":
+        if Path(path).suffix == ".part":
             self._parts.add(descriptor)
         return descriptor
 
@@ -126,15 +126,15 @@ class Doomed(OsDisk):
         with self._call("sync"):
             super().sync(descriptor)
 
-    def replace(self, source: Path, target: Path) -> None:
+    def replace(self, source: FileName, target: FileName) -> None:
         with self._call("replace"):
             super().replace(source, target)
 
-    def unlink(self, path: Path) -> None:
+    def unlink(self, path: FileName) -> None:
         with self._call("unlink"):
             super().unlink(path)
 
-    def sync_directory(self, path: Path) -> None:
+    def sync_directory(self, path: FileName) -> None:
         with self._call("sync_directory"):
             super().sync_directory(path)
 

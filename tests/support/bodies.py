@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import pytest
 
-from asyncdl.edge import http_pooled
+from asyncdl.edge import buffers, http_pooled
 from asyncdl.edge.transport import Body, Response, Transport
 from asyncdl.model import Chunk, SignedUrl
 from asyncdl.rules.urls import origin_of
@@ -191,14 +191,14 @@ class Made:
     """The buffers that were made since, and whether they came back."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.buffers: list[http_pooled._Buffer] = []
-        make = http_pooled._Buffer
+        self.buffers: list[buffers.Buffer] = []
+        make = buffers.Buffer
 
-        def made(size: int, back: Callable[[http_pooled._Buffer], None]) -> http_pooled._Buffer:
+        def made(size: int, back: Callable[[buffers.Buffer], None]) -> buffers.Buffer:
             self.buffers.append(make(size, back))
             return self.buffers[-1]
 
-        monkeypatch.setattr(http_pooled, "_Buffer", made)
+        monkeypatch.setattr(buffers, "Buffer", made)
 
     def __len__(self) -> int:
         return len(self.buffers)
@@ -207,7 +207,7 @@ class Made:
         """How many users each of those has that are not free."""
         return [buffer._users for buffer in self.buffers if buffer._users]
 
-    def free(self, pool: http_pooled.BufferPool) -> bool:
+    def free(self, pool: buffers.BufferPool) -> bool:
         """Whether each of them is in the pool, and only once."""
         return sorted(map(id, self.buffers)) == sorted(map(id, pool._free))
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from asyncdl.edge.disk import OsDisk
+from asyncdl.edge.disk import FileName, OsDisk
 
 
 class Elsewhere(OsDisk):
@@ -33,21 +33,21 @@ class NotingDisk(Elsewhere):
         self.notes: list[str] = []
         self.before: Callable[[str], object] = lambda _: None
 
-    def _name(self, path: Path) -> str:
-        return path.name.removeprefix(self._dest.name) or "dest"
+    def _name(self, path: FileName) -> str:
+        return Path(path).name.removeprefix(self._dest.name) or "dest"
 
     def _note(self, doing: str, *names: str) -> None:
         note = " ".join([doing, *names])
         self.before(note)
         self.notes.append(note)
 
-    def create(self, path: Path, mode: int) -> int:
+    def create(self, path: FileName, mode: int) -> int:
         self._note("create", self._name(path))
         descriptor = super().create(path, mode)
         self._open[descriptor] = self._name(path)
         return descriptor
 
-    def open(self, path: Path, *, write: bool = True) -> int:
+    def open(self, path: FileName, *, write: bool = True) -> int:
         descriptor = super().open(path, write=write)
         self._open[descriptor] = self._name(path)
         return descriptor
@@ -77,15 +77,15 @@ class NotingDisk(Elsewhere):
         self._note("sync", self._open[descriptor])
         super().sync(descriptor)
 
-    def replace(self, source: Path, target: Path) -> None:
+    def replace(self, source: FileName, target: FileName) -> None:
         self._note("rename", self._name(source), self._name(target))
         super().replace(source, target)
 
-    def unlink(self, path: Path) -> None:
+    def unlink(self, path: FileName) -> None:
         if os.path.lexists(path):
             self._note("unlink", self._name(path))
         super().unlink(path)
 
-    def sync_directory(self, path: Path) -> None:
+    def sync_directory(self, path: FileName) -> None:
         self._note("sync directory")
         super().sync_directory(path)

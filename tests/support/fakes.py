@@ -163,6 +163,9 @@ class _ScriptedResponse:
         self._pieces = _Pieces(reply.pieces, reply.end)
         self._chunk_size, self._patience = chunk_size, patience
 
+    def at_hand(self, start: int, stop: int) -> Chunk | None:
+        return None
+
     def body(self, start: int, stop: int | None) -> Body:
         return _ScriptedBody(self._pieces, start, stop, self._chunk_size)
 

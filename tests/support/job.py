@@ -117,6 +117,9 @@ class _Lending:
         self.status, self.headers, self.hops = inner.status, inner.headers, inner.hops
         self.secrets = inner.secrets
 
+    def at_hand(self, start: int, stop: int) -> Chunk | None:
+        return None
+
     def body(self, start: int, stop: int | None) -> Body:
         return _LendingBody(self._inner.body(start, stop), self._lender)
 
