@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from http import HTTPStatus
 
 from asyncdl.edge.transport import Response
-from asyncdl.edge.waits import Bound
+from asyncdl.edge.waits import Bound, Row
 from asyncdl.errors import ResponseMismatchError, StallError, TransferError
 from asyncdl.job import Job
 from asyncdl.model import Checksum
@@ -69,7 +69,8 @@ async def patiently(opening: AbstractAsyncContextManager[Response], seconds: flo
         async with opening as response:
             yield response
         return
-    bound = Bound(seconds)
+    row = Row(seconds)
+    bound = Bound(row)
     try:
         async with bound.timeout, opening as response:
             bound.cancel()
@@ -80,3 +81,4 @@ async def patiently(opening: AbstractAsyncContextManager[Response], seconds: flo
         raise StallError("it does not answer, and another mirror does", retryable=True) from None
     finally:
         bound.cancel()
+        row.close()
