@@ -9,7 +9,7 @@ from asyncdl.testing import Content
 
 KIB = 1024
 PART = 64 * KIB
-#: For what is quick: bounds that only a hang reaches, however busy the machine is. Who waits for one sets a shorter one.
+#: For what is quick: only what hangs reaches these, however busy the machine is. Who waits for one, sets his own.
 QUICK = asyncdl.Timeouts(connect=30, response=30, stall=30, low_speed=None, refresh=30)
 EAGER = asyncdl.Retry(base=0.005, cap=0.02)
 
