@@ -15,7 +15,7 @@ from tests.support.receiving import receive_by_default
 pytest_plugins = ["asyncdl.testing.pytest_plugin", "tests.support.servers"]
 
 #: Seconds that closing transports and ending threads may take before they count as leaked.
-LEAK_GRACE = 2.0
+LEAK_GRACE = 30.0
 
 hypothesis.settings.register_profile("dev", max_examples=50, deadline=None)
 hypothesis.settings.register_profile("ci", max_examples=200, deadline=None, print_blob=True)

@@ -149,7 +149,7 @@ class Stage:
 
     async def finish(self) -> None:
         """Bring what has been asked for, and look at what came."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not all(task.done() for task in self.tasks) or not self.job.queue.empty():
                 self.drain()
                 await turns(5)

@@ -15,7 +15,7 @@ import trustme
 import asyncdl
 from asyncdl.testing import Origin
 
-_WITHIN = 30.0
+_WITHIN = 150.0
 #: What a download from a plain server to a file does without.
 LATE = {
     "asyncdl.cli.bar",

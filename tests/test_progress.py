@@ -175,7 +175,7 @@ class TestStream:
     @staticmethod
     async def read(stream: ProgressStream) -> list[int]:
         """What one reader gets to see until the end."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             return [progress.done async for progress in stream]
 
     @pytest.mark.parametrize("end", [Phase.FINISHED, Phase.FAILED])

@@ -19,6 +19,7 @@ from asyncdl.options import Options, Timeouts
 from asyncdl.refresher import UrlRefresher
 from asyncdl.rules.rejection import RefusalKind
 from tests.support.clock import ManualClock
+from tests.support.stopwatch import Stopwatch
 from tests.support.urls import refusal, signed
 
 SECRET = "d6a3f0c5e1b94772"  # as a signature looks
@@ -249,17 +250,19 @@ async def test_timeout_bounds_both_tries() -> None:
         nonlocal calls
         calls += 1
         if calls == 1:
-            await asyncio.sleep(0.15)
+            await asyncio.sleep(0.5)
             raise ConnectionResetError("hiccup")
         await asyncio.Event().wait()
         raise AssertionError
 
     began = time.monotonic()
-    with pytest.raises(RefreshError, match=r"no answer within 0\.3 s, after ConnectionResetError: hiccup$") as caught:
-        await refresher(provider, within=0.3).lease()
+    async with Stopwatch() as watch:
+        with pytest.raises(RefreshError, match=r"no answer within 1 s, after ConnectionResetError: hiccup$") as caught:
+            await refresher(provider, within=1.0).lease()
 
     assert 2 == calls
-    assert 0.29 <= time.monotonic() - began < 0.44
+    assert time.monotonic() - began >= 0.99
+    assert watch.seconds < 1.45
     assert "Timeouts.refresh" in (caught.value.hint or "")
 
 
@@ -269,11 +272,11 @@ async def test_function_that_blocks_for_ever_is_left_behind() -> None:
     began = time.monotonic()
     try:
         with pytest.raises(RefreshError, match=r"no answer within 0\.05 s$"):
-            await refresher(lambda rejected: release.wait(5), within=0.05).lease()
+            await refresher(lambda rejected: release.wait(100), within=0.05).lease()
     finally:
         release.set()
 
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 50
 
 
 async def test_timeout_of_the_provider_is_its_own() -> None:

@@ -47,7 +47,7 @@ async def test_given_back_once_written() -> None:
     assert first is not None
     first.release()
     first.release()
-    await asyncio.wait_for(waiting, 1)
+    await asyncio.wait_for(waiting, 60)
 
     assert [7] == returned
     assert 0 == free(room)

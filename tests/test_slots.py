@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from asyncdl.slots import Kind, Slots
 
-BOUND = 5.0
+BOUND = 60.0
 
 
 class Stage:

@@ -21,7 +21,7 @@ from tests.support.verifying import CONTENT, Feed, held
 
 SIZE = len(CONTENT)
 #: Seconds after which a test has failed.
-BOUND = 10.0
+BOUND = 60.0
 EIO = OSError(errno.EIO, "Input/output error")
 
 

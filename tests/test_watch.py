@@ -133,9 +133,9 @@ async def test_looks_no_more_once_left() -> None:
 async def test_bytes_keep_it_alive() -> None:
     """As long as something comes, nobody interrupts."""
     body = Silent()
-    with Watch(QUICK, body) as watch:
+    with Watch(Timeouts(stall=0.4, low_speed=None), body) as watch:
         async with watch.bound:
-            for _ in range(20):
+            for _ in range(60):
                 await asyncio.sleep(0.01)
                 body.count += 1000
 

@@ -228,7 +228,7 @@ async def test_failure_while_the_queue_is_full() -> None:
         raise AssertionError("nobody took them")
 
     async def download() -> None:
-        async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        async with asyncio.timeout(60), asyncio.TaskGroup() as group:
             group.create_task(writer.run())
             for at in range(0, 8000, 1000):
                 group.create_task(produce(at))

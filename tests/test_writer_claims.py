@@ -19,7 +19,7 @@ from tests.support.fakes import RecordingSink
 from tests.support.job import CONTENT
 
 PIECE = 64
-BOUND = 5.0
+BOUND = 60.0
 
 
 class SlowFlushes(RecordingSink):

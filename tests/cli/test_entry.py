@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _ROOT = Path(__file__).parents[2]
 _ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("ASYNCDL_")}
 _ENVIRONMENT |= {"PYTHONPATH": str(_ROOT), "NO_PROXY": "127.0.0.1"}
-_WITHIN = 30.0
+_WITHIN = 150.0
 _posix = pytest.mark.skipif(sys.platform == "win32", reason="signals and shells are POSIX's")
 
 

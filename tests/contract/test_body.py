@@ -284,7 +284,7 @@ class TestBody:
             stage.transport() as over,
             server.taken(over, START, START + LENGTH, stage.kind) as body,
         ):
-            with Watch(Timeouts(stall=0.6, low_speed=None), body) as watch:
+            with Watch(Timeouts(stall=2.0, low_speed=None), body) as watch:
                 with pytest.raises(TimeoutError):
                     async with watch.bound:
                         await rest(body, data)

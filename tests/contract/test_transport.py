@@ -22,7 +22,7 @@ SIZE = 100_000
 CHUNK = 4096
 CONTENT = Content(1, SIZE)
 #: Seconds; longer than anything here takes, short enough to wait for once.
-PATIENCE = 0.6
+PATIENCE = 2.0
 
 
 class Stage(Protocol):

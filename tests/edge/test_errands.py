@@ -14,7 +14,7 @@ from asyncdl.edge import errands
 from asyncdl.edge.errands import Joint, errand
 from tests.support.bodies import until
 
-BOUND = 5.0
+BOUND = 60.0
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 

@@ -152,7 +152,7 @@ class TestLock:
     @pytest.mark.parametrize("journal", [True, False])
     async def test_file_system_without_locks(self, dest: Path, monkeypatch: pytest.MonkeyPatch, journal: bool) -> None:
         """Where nobody can tell by a lock whether a `.part` is alive, whoever shows signs of life keeps it."""
-        monkeypatch.setattr(files, "BEAT", 0.1)
+        monkeypatch.setattr(files, "BEAT", 0.3)
         monkeypatch.setattr(fcntl, "flock", unsupported)
         first = await written(dest)
         if journal:

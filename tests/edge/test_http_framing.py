@@ -21,7 +21,9 @@ from tests.support.http import SECRET, Bare, answering, ask, transport, words_of
 DATA = b"hello"
 #: Whether this process has aiohttp's parser in C; the other is tested by a second process.
 IN_C = http_parser.HttpResponseParser is not http_parser.HttpResponseParserPy
-TIMEOUTS = Timeouts(connect=1, response=1)
+#: Only what hangs takes so long.
+PATIENCE = 60.0
+TIMEOUTS = Timeouts(connect=PATIENCE, response=PATIENCE)
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
 
@@ -114,8 +116,8 @@ RIGHT = {
 }
 
 
-async def taken(server: Bare) -> bytes:
-    """The bytes of a part that the rules accept, read as the fetchers do.
+async def taken(server: Bare, patience: float = PATIENCE) -> bytes:
+    """The bytes of a part that the rules accept, read as the fetchers do, within so many seconds.
 
     Raises:
         TransferError: the transport's, or what the verdict comes to.
@@ -124,7 +126,7 @@ async def taken(server: Bare) -> bytes:
     data = bytearray()
     async with (
         transport(timeouts=TIMEOUTS) as over,
-        asyncio.timeout(0.5),
+        asyncio.timeout(patience),
         over.open(url, 0, 5, headers=(), home=origin_of(url.url)) as response,
     ):
         verdict = judge(response.status, response.headers, Asked(0, 5))
@@ -151,7 +153,7 @@ async def test_wrong(name: str, pause: float, stay: bool) -> None:
     pieces = (head + end, body[:3], body[3:]) if pause else (response,)
     async with answering(*pieces, pause=pause, stay=stay) as server:
         with pytest.raises((TransferError, IntegrityError, TimeoutError)) as caught:
-            await taken(server)
+            await taken(server, 0.5 if stay and name in STILL_OWED else PATIENCE)
 
     if isinstance(caught.value, TimeoutError):
         # What a stall is, the fetchers' watch decides: here, a body that is still owed.
@@ -261,7 +263,7 @@ async def test_what_follows_a_broken_head(monkeypatch: pytest.MonkeyPatch, parse
 async def test_body_that_is_taken_for_empty() -> None:
     """A stream that has nothing and says so at once, at every call, does not hang the loop."""
     async with answering(raw(b"Content-Length: 18446744073709551615"), stay=True) as server, transport() as over:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             try:
                 assert b"" == (await ask(over, server.url(), 0, None)).body if IN_C else True
             except (TransferError, TimeoutError):
@@ -269,6 +271,7 @@ async def test_body_that_is_taken_for_empty() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.skipif(not IN_C, reason="this is the process with the other parser")
 async def test_with_the_parser_in_python(pytestconfig: pytest.Config) -> None:
     """Everything here, and the other faults of HTTP, once more with aiohttp's pure-Python parser."""
@@ -283,7 +286,7 @@ async def test_with_the_parser_in_python(pytestconfig: pytest.Config) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
-    async with asyncio.timeout(55):
+    async with asyncio.timeout(800):
         out, _ = await process.communicate()
 
     assert 0 == process.returncode, out.decode()[-4000:]

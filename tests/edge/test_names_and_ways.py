@@ -17,15 +17,15 @@ from asyncdl.edge.lookup import look_up
 from asyncdl.errors import ConnectError, TransferError
 from asyncdl.options import Timeouts
 from asyncdl.testing import Content, Origin
-from tests.support.http import QUICK, SECRET, ask, transport, words_of
+from tests.support.http import PATIENT, QUICK, SECRET, ask, transport, words_of
 from tests.support.names import Names
 from tests.support.process import free_port
+from tests.support.stopwatch import Stopwatch
 
 SIZE = 10_000
 CONTENT = Content(1, SIZE)
-#: Seconds after which a test has failed.
-BOUND = 10.0
-PATIENT = Timeouts(connect=5, response=5)
+#: Seconds after which a test has failed: only what hangs takes so long.
+BOUND = 100.0
 NO_NAME = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 NO_DATA = socket.gaierror(socket.EAI_NODATA, "No address associated with hostname")
 AGAIN = socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
@@ -57,14 +57,14 @@ def hung(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     def hang(*_: object) -> list[object]:
         threads.append(threading.current_thread())
         asked.set()
-        over.wait(60)
+        over.wait(100)
         return []
 
     monkeypatch.setattr("asyncdl.edge.lookup.socket.getaddrinfo", hang)
     yield asked
     over.set()
     for thread in threads:
-        thread.join(5)
+        thread.join(60)
 
 
 async def fault_of(url: str, timeouts: Timeouts = PATIENT) -> TransferError:
@@ -124,12 +124,13 @@ async def test_name_that_comes_back(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 async def test_resolver_that_hangs(hung: threading.Event) -> None:
     """A question that is never answered takes `connect` seconds, and nothing waits for its thread."""
     began = time.monotonic()
-    error = await fault_of("http://slow.test/f", QUICK)
-    took = time.monotonic() - began
+    async with Stopwatch() as watch:
+        error = await fault_of("http://slow.test/f", QUICK)
 
     assert hung.is_set()
     assert (ConnectError, True, None) == (type(error), error.retryable, error.most_attempts)
-    assert QUICK.connect <= took < QUICK.connect + 1
+    assert QUICK.connect <= time.monotonic() - began
+    assert watch.seconds < QUICK.connect + 1
 
 
 def test_end_of_the_loop_does_not_wait_either(
@@ -146,7 +147,7 @@ def test_end_of_the_loop_does_not_wait_either(
         )
 
     assert hung.is_set()
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 50  # what hangs does so for twice as long
 
 
 async def test_other_names_do_not_wait(hung: threading.Event, origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,36 +181,34 @@ async def test_dead_address_before_a_live_one(monkeypatch: pytest.MonkeyPatch, d
     Names({"two.test": [["127.0.0.3", address]]}).install(monkeypatch)
     async with Origin(seed=1, host=address, port=deaf) as origin, transport() as over:
         origin.add("/f", SIZE)
-        began = time.monotonic()
-        answer = await ask(over, f"http://two.test:{deaf}/f")
-        took = time.monotonic() - began
+        async with Stopwatch() as watch:
+            answer = await ask(over, f"http://two.test:{deaf}/f")
 
     assert CONTENT.read(0, 100) == answer.body
-    assert took < 1
+    assert watch.seconds < 1
 
 
 async def test_black_hole_of_the_other_family(monkeypatch: pytest.MonkeyPatch, origin: Origin) -> None:
     """An IPv6 address that leads nowhere, or that this machine cannot reach, does not hold up IPv4."""
     Names({"six.test": [["100::1", "2001:db8::1", "127.0.0.1"]]}).install(monkeypatch)
     origin.add("/f", SIZE)
-    async with transport() as over:
-        began = time.monotonic()
+    async with transport() as over, Stopwatch() as watch:
         answer = await ask(over, f"http://six.test:{origin.port}/f")
-        took = time.monotonic() - began
 
     assert CONTENT.read(0, 100) == answer.body
-    assert took < 1
+    assert watch.seconds < 1
 
 
 async def test_nothing_but_dead_addresses(monkeypatch: pytest.MonkeyPatch, deaf: int) -> None:
     """All of them together have `connect` seconds, not each of them."""
     Names({"dead.test": [["127.0.0.3"] * 6]}).install(monkeypatch)
     began = time.monotonic()
-    error = await fault_of(f"http://dead.test:{deaf}/f", QUICK)
-    took = time.monotonic() - began
+    async with Stopwatch() as watch:
+        error = await fault_of(f"http://dead.test:{deaf}/f", QUICK)
 
     assert (ConnectError, True) == (type(error), error.retryable)
-    assert QUICK.connect <= took < 2 * QUICK.connect
+    assert QUICK.connect <= time.monotonic() - began
+    assert watch.seconds < 2 * QUICK.connect
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])

@@ -139,7 +139,7 @@ async def test_in_the_way(dest: Path, which: str, make: Callable[[Path], None], 
     before = {other: other.read_bytes() for other in dest.parent.iterdir() if other.is_file()}
     kind = os.lstat(path).st_mode
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(100):
         with pytest.raises(StorageError):
             await PartFile.create(dest, if_exists="skip", resume=resume)
     assert kind == os.lstat(path).st_mode

@@ -8,7 +8,7 @@ import pytest
 
 from asyncdl.edge.waits import Scope
 
-BOUND = 5.0
+BOUND = 60.0
 
 
 async def test_ended_by_another() -> None:

@@ -18,7 +18,7 @@ from asyncdl.model import Chunk, Part
 from asyncdl.rules.held import Crc, Held
 from tests.support.verifying import CONTENT, chunk, held
 
-BOUND = 10.0
+BOUND = 60.0
 
 
 def read(offset: int, length: int) -> bytes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ from asyncdl.errors import ConnectError, TransferError
 from asyncdl.testing import Content, Fault, Origin
 from asyncdl.testing.tls import Authority, BrokenHandshake, Kind
 from tests.support.http import QUICK, SECRET, Bare, ask, transport, words_of
+from tests.support.stopwatch import Stopwatch
 
 SIZE = 100_000
 CONTENT = Content(1, SIZE)
@@ -29,8 +29,8 @@ NOBODY: dict[Kind, str] = {
     "wrong-usage": "purpose",
     "unknown-authority": "issuer",
 }
-#: Seconds after which a test has failed.
-BOUND = 10.0
+#: Seconds after which a test has failed: only what hangs takes so long.
+BOUND = 100.0
 How = Literal["reset", "close", "silence", "plain"]
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
@@ -61,15 +61,17 @@ async def served(authority: Authority, kind: Kind, begun: list[object] | None = 
 @pytest.mark.parametrize("how", get_args(How))
 async def test_handshake_that_breaks(how: How, ca_file: Path) -> None:
     """Reset, closed, silent or in plain: a connection that may be made another time, within `connect`."""
-    async with BrokenHandshake(how) as server, transport(timeouts=QUICK, ca_file=ca_file) as over:
-        began = time.monotonic()
-        async with asyncio.timeout(BOUND):
-            with pytest.raises(ConnectError) as caught:
-                await ask(over, f"{server.url('/f')}?X-Signature={SECRET}")
-        took = time.monotonic() - began
+    async with (
+        BrokenHandshake(how) as server,
+        transport(timeouts=QUICK, ca_file=ca_file) as over,
+        asyncio.timeout(BOUND),
+        Stopwatch() as watch,
+    ):
+        with pytest.raises(ConnectError) as caught:
+            await ask(over, f"{server.url('/f')}?X-Signature={SECRET}")
 
     assert caught.value.retryable
-    assert took < QUICK.connect + 2
+    assert watch.seconds < QUICK.connect + 2
     assert SECRET not in words_of(caught.value)
 
 
@@ -181,11 +183,9 @@ async def test_handshake_in_drops(drip: int, ca_file: Path) -> None:
             await writer.drain()
             await asyncio.sleep(0.01)
 
-    async with Bare(serve) as server, transport(timeouts=QUICK, ca_file=ca_file) as over:
-        began = time.monotonic()
+    async with Bare(serve) as server, transport(timeouts=QUICK, ca_file=ca_file) as over, Stopwatch() as watch:
         with pytest.raises(ConnectError) as caught:
             await ask(over, server.url("https"))
-        took = time.monotonic() - began
 
     assert caught.value.retryable
-    assert took < QUICK.connect + 2
+    assert watch.seconds < QUICK.connect + 2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +11,15 @@ import pytest
 
 import asyncdl
 from asyncdl.model import Phase
-from asyncdl.testing import Content, Fault, Origin
+from asyncdl.testing import Content, Fault, Origin, RequestRecord
 from tests.support.flow import EAGER, KIB, PART, QUICK, holds, small
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
 #: Bytes of a file that is small, and of one that is not, with the options below.
 SMALL, LARGE = 3 * KIB, 6 * PART
-BOUND = 20.0
+#: Only what hangs takes so long.
+BOUND = 100.0
 
 
 def downloader(**changes: Any) -> asyncdl.Downloader:
@@ -50,6 +51,11 @@ def rows(origin: Origin, where: Path, count: int, name: str = "small", **more: A
     return [
         asyncdl.Request(origin.url(f"/{name}-{number}"), where / f"{name}-{number}", **more) for number in range(count)
     ]
+
+
+def is_more_of_a_large_one(record: RequestRecord) -> bool:
+    """Whether a part is asked for that is not the first one."""
+    return record.path.startswith("/large") and record.index != 0
 
 
 async def test_brings_them_all(tmp_path: Path) -> None:
@@ -199,18 +205,31 @@ async def test_skipped_without_its_bytes(tmp_path: Path) -> None:
 
 
 async def test_urls_are_asked_for_late(tmp_path: Path) -> None:
-    """Every URL lives two seconds and the batch takes longer: each is asked for when its file's turn comes."""
-    async with Origin(latency=0.25) as origin, downloader(files=2, connections=2) as many:
+    """However long a batch takes, no URL gets old in it: each is asked for when its file's turn comes."""
+    ended, ahead = 0, []
+
+    def note(_: asyncdl.Request, progress: asyncdl.Progress) -> None:
+        nonlocal ended
+        ended += progress.phase is Phase.FINISHED
+
+    async with Origin() as origin, downloader(files=2, connections=2, on_progress=note) as many:
         contents = stock(origin, 20)
-        wanted = [
-            asyncdl.Request(origin.provider(f"/small-{number}", ttl=2), tmp_path / str(number)) for number in range(20)
-        ]
-        batch = many.run(wanted)
+
+        def provider(number: int) -> Callable[[asyncdl.SignedUrl | None], Awaitable[str]]:
+            async def sign(_: asyncdl.SignedUrl | None) -> str:
+                ahead.append(number - ended)
+                return origin.presign(f"/small-{number}", ttl=3600)
+
+            return sign
+
+        batch = many.run([asyncdl.Request(provider(number), tmp_path / str(number)) for number in range(20)])
         await every(batch)
 
         for number, content in enumerate(contents):
             assert holds(tmp_path / str(number), content)
     assert (20, 0, 20) == (batch.summary.downloaded, batch.summary.refreshes, batch.summary.requests)
+    assert 20 == len(ahead)
+    assert max(ahead) <= 1
 
 
 async def test_large_ones_renew_theirs(tmp_path: Path) -> None:
@@ -218,7 +237,7 @@ async def test_large_ones_renew_theirs(tmp_path: Path) -> None:
     async with Origin(rate=120_000.0) as origin, downloader(options=small(2), connections=4) as many:
         contents = stock(origin, 2, 12 * PART, "large")
         wanted = [
-            asyncdl.Request(origin.provider(f"/large-{number}", ttl=1), tmp_path / str(number)) for number in range(2)
+            asyncdl.Request(origin.provider(f"/large-{number}", ttl=2), tmp_path / str(number)) for number in range(2)
         ]
         batch = many.run(wanted)
         await every(batch)
@@ -229,15 +248,23 @@ async def test_large_ones_renew_theirs(tmp_path: Path) -> None:
 
 
 async def test_small_ones_go_beside_large_ones(tmp_path: Path) -> None:
-    """Large files first in line, more than there are places: small ones behind them end before the large ones do."""
-    async with Origin(rate=150_000.0) as origin, downloader(files=4, connections=8) as many:
+    """Large files first in line, more than there are places: small ones behind them do not wait for their end."""
+    async with Origin() as origin, downloader(files=4, connections=8) as many:
         stock(origin, 6, LARGE, "large")
         stock(origin, 20)
+        all_small = asyncio.Event()
+        # All but the first part of each, by which it is known to be large.
+        origin.script(Fault(when=is_more_of_a_large_one, gate=all_small))
         batch = many.run(rows(origin, tmp_path, 6, "large") + rows(origin, tmp_path, 20))
-        order = [result.path.name.split("-")[0] for result in await every(batch)]
+        order = []
+        async with asyncio.timeout(BOUND):
+            async for result in batch:
+                order.append(result.path.name.split("-")[0])
+                if order.count("small") == 20:
+                    all_small.set()
 
-    assert (6, 20) == (order.count("large"), order.count("small"))
-    assert order.index("large") >= 10
+    assert ["small"] * 20 + ["large"] * 6 == order
+    assert 26 == batch.summary.downloaded
 
 
 async def test_large_ones_do_not_starve(tmp_path: Path) -> None:
@@ -274,18 +301,18 @@ async def test_never_more_requests_than_connections(tmp_path: Path) -> None:
 
 
 async def test_one_host_is_slow_alone(tmp_path: Path) -> None:
-    """One host asks for peace; files of the other host are not held up by it."""
+    """One host asks for peace for longer than this test may take; files of the other host are not held up by it."""
     async with Origin(host="127.0.0.2") as busy, Origin(host="127.0.0.3") as idle, downloader(files=8) as many:
         stock(busy, 1)
         stock(idle, 12)
-        busy.script(Fault(request=0, status=503, headers={"Retry-After": "2"}))
+        busy.script(Fault(request=0, status=503, headers={"Retry-After": "600"}))
         batch = many.run(rows(busy, tmp_path, 1) + rows(idle, tmp_path, 12)[1:])
-        results = await every(batch)
+        async with asyncio.timeout(BOUND):
+            results = [await anext(batch) for _ in range(11)]
+        await batch.aclose()
 
-    assert 12 == batch.summary.downloaded
-    assert results[-1].path == tmp_path / "small-0"
-    assert results[-1].elapsed >= 2.0
-    assert max(result.elapsed for result in results[:-1]) < 2.0
+    assert 11 == batch.summary.downloaded
+    assert {"small-0"}.isdisjoint(result.path.name for result in results)
 
 
 async def test_retries_of_a_host_are_shared(tmp_path: Path) -> None:
@@ -302,10 +329,10 @@ async def test_retries_of_a_host_are_shared(tmp_path: Path) -> None:
 
 async def test_deadline_of_each(tmp_path: Path) -> None:
     """The deadline is each file's own: one that hangs fails, and those after it have time of their own."""
-    timeouts = asyncdl.Timeouts(total=0.8, low_speed=None)
-    async with Origin(latency=0.2) as origin, downloader(timeouts=timeouts, files=1) as many:
+    timeouts = asyncdl.Timeouts(total=3.0, low_speed=None)
+    async with Origin(latency=0.02) as origin, downloader(timeouts=timeouts, files=1) as many:
         stock(origin, 6)
-        origin.script(Fault(when=lambda record: record.path == "/small-1", delay=30.0))
+        origin.script(Fault(when=lambda record: record.path == "/small-1", stall_headers=True))
         batch = many.run(rows(origin, tmp_path, 6))
         results = await every(batch)
 
@@ -317,16 +344,16 @@ async def test_deadline_of_all(tmp_path: Path) -> None:
     """When the time for the batch is over, what is at work fails and can be resumed, and the end says so."""
     async with Origin(rate=50_000.0) as origin, downloader(files=2) as many:
         stock(origin, 5, 40 * PART, "large")
-        batch = many.run(rows(origin, tmp_path, 5, "large"), total=1.0)
+        batch = many.run(rows(origin, tmp_path, 5, "large"), total=2.0)
         results: list[asyncdl.Result] = []
-        with pytest.raises(asyncdl.DeadlineError, match="the batch is not complete after 1 s"):
+        with pytest.raises(asyncdl.DeadlineError, match="the batch is not complete after 2 s"):
             await into(results, batch)
         with pytest.raises(StopAsyncIteration):
             await anext(batch)
 
     assert [asyncdl.DeadlineError] * len(results) == [type(result.error) for result in results]
     assert len(results) >= 1
-    assert all(result.path.with_name(result.path.name + ".part").exists() for result in results)
+    assert all(result.path.with_name(result.path.name + ".part").exists() for result in results if result.fetched)
 
 
 async def test_faulty_rows(tmp_path: Path) -> None:
@@ -361,7 +388,7 @@ async def test_leaving_early(tmp_path: Path) -> None:
         async with downloader() as many:
             async for _ in many.run(wanted):
                 break
-        assert 0 == origin.ledger.open_connections
+        await origin.ledger.until(lambda: 0 == origin.ledger.open_connections)
         origin.rate = None
         async with downloader() as many:
             batch = many.run(wanted)

@@ -14,7 +14,7 @@ import asyncdl
 from asyncdl.edge.buffers import BufferPool
 from asyncdl.model import Chunk, Phase
 from asyncdl.testing import Fault, Origin
-from tests.flow.test_batch import BOUND, LARGE, downloader, every, into, rows, stock
+from tests.flow.test_batch import BOUND, LARGE, downloader, every, into, is_more_of_a_large_one, rows, stock
 from tests.support.flow import PART, small
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
@@ -40,7 +40,7 @@ async def test_rows_that_are_cancelled(tmp_path: Path) -> None:
 
 async def test_rows_that_break_before_the_deadline(tmp_path: Path) -> None:
     """When rows are broken and time is over too, the deadline's error has the other one as its cause."""
-    async with Origin(rate=20_000.0) as origin, downloader(files=4) as many:
+    async with Origin(rate=1000.0) as origin, downloader(files=4) as many:
         stock(origin, 6, LARGE, "large")
 
         def broken() -> Iterator[asyncdl.Request]:
@@ -49,7 +49,7 @@ async def test_rows_that_break_before_the_deadline(tmp_path: Path) -> None:
             raise LookupError("no more of these")
 
         with pytest.raises(asyncdl.DeadlineError, match="the batch is not complete") as caught:
-            await into([], many.run(broken(), total=0.5))
+            await into([], many.run(broken(), total=2.0))
     assert "LookupError('no more of these')" == repr(caught.value.__cause__)
 
 
@@ -118,9 +118,9 @@ async def test_cancelled_twice_while_rows_hold_on(tmp_path: Path) -> None:
         task = asyncio.create_task(work())
         await origin.ledger.until(lambda: len(origin.ledger.requests) >= 1)
         task.cancel()
-        await asyncio.wait_for(holding.wait(), 5)
+        await asyncio.wait_for(holding.wait(), BOUND)
         task.cancel()
-        await asyncio.wait({task}, timeout=5)
+        await asyncio.wait({task}, timeout=BOUND)
         assert task.cancelled()
 
 
@@ -209,11 +209,18 @@ async def test_others_do_not_feed_one_that_gets_nowhere(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("sized", [False, True], ids=["sizes unknown", "sizes known"])
 async def test_small_ones_find_a_connection(tmp_path: Path, sized: bool) -> None:
-    """Small files do not wait for the parts of large ones, which take a second each, over all connections there are."""
-    async with Origin(rate=float(PART)) as origin, downloader(files=8, options=small(8)) as many:
+    """Small files do not wait for the parts of large ones, which do not end, over all connections there are."""
+    async with Origin() as origin, downloader(files=8, options=small(8)) as many:
+        origin.script(Fault(when=is_more_of_a_large_one, gate=asyncio.Event()))
         stock(origin, 7, 40 * PART, "large")
         stock(origin, 8, 200)
-        full = asyncio.create_task(origin.ledger.until(lambda: len(origin.ledger.requests) >= 16))
+        requests = origin.ledger.requests
+
+        def held() -> int:
+            return sum(is_more_of_a_large_one(record) and record.finished is None for record in requests)
+
+        # All that there are for parts: two of eight are kept.
+        full = asyncio.create_task(origin.ledger.until(lambda: held() >= 6))
 
         async def listing() -> AsyncIterator[asyncdl.Request]:
             for number, row in enumerate(rows(origin, tmp_path, 6, "large")):
@@ -227,27 +234,26 @@ async def test_small_ones_find_a_connection(tmp_path: Path, sized: bool) -> None
             results = [await anext(batch) for _ in range(8)]
         await batch.aclose()
     assert {"small"} == {result.path.name.split("-")[0] for result in results}
-    assert max(result.elapsed for result in results) < 0.5
 
 
 async def test_a_host_at_rest_keeps_no_places(tmp_path: Path) -> None:
-    """More files than there are places wait for a host that asked for peace: those of another host go on."""
+    """More files than there are places wait for a host that asked for peace, for long: those of another host go on."""
     (tmp_path / "busy").mkdir()
     async with Origin(host="127.0.0.2") as busy, Origin(host="127.0.0.3") as idle, downloader() as many:
         stock(busy, 12)
         stock(idle, 12)
-        busy.script(Fault(times=1, status=429, headers={"Retry-After": "2"}))
+        busy.script(Fault(times=1, status=429, headers={"Retry-After": "600"}))
         mixed = [
             row
             for pair in zip(rows(busy, tmp_path / "busy", 12), rows(idle, tmp_path, 12), strict=True)
             for row in pair
         ]
         batch, paths = many.run(mixed), list[Path]()
-        async with asyncio.timeout(1.5):
+        async with asyncio.timeout(BOUND):
             while sum(path.parent == tmp_path for path in paths) < 12:
                 paths.append((await anext(batch)).path)
-        rest = await every(batch)
-    assert 24 == len(paths) + len(rest) == batch.summary.downloaded
+        await batch.aclose()
+    assert 12 <= len(paths) == batch.summary.downloaded < 24
 
 
 async def test_those_who_return_wait_for_a_place(tmp_path: Path) -> None:
@@ -276,7 +282,7 @@ async def test_leaving_while_a_host_is_at_rest(tmp_path: Path) -> None:
     async with Origin() as origin, downloader(files=2) as many:
         stock(origin, 8)
         origin.script(Fault(when=lambda _: True, status=429, headers={"Retry-After": "60"}))
-        results = await every(many.run(rows(origin, tmp_path, 8), total=0.5))
+        results = await every(many.run(rows(origin, tmp_path, 8), total=2.0))
         other = asyncio.create_task(every(many.run(rows(origin, tmp_path, 8))))
         await asyncio.sleep(0.1)  # time in which all of them begin to wait
         other.cancel()

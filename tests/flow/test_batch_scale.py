@@ -42,7 +42,7 @@ async def batch(order: dict[str, object], base: str, where: Path) -> AsyncIterat
 
 @pytest.mark.slow
 @pytest.mark.server
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(900)
 async def test_ten_thousand_files(sites: Sites, tmp_path: Path) -> None:
     """10,000 files of 100 kB and 20 large ones in one run: all there, and the last nine tenths cost no more memory."""
     site, small, large, size = sites("nginx"), 10_000, 20, 100_000

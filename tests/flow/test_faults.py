@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 from pathlib import Path
@@ -10,10 +11,17 @@ import pytest
 
 import asyncdl
 from asyncdl.testing import POISON, Fault, Origin, poison
-from tests.support.flow import EAGER, KIB, PART, fetch, holds, small
+from tests.support.flow import EAGER, KIB, PART, QUICK, fetch, holds, small
 
 SIZE = 12 * PART + 999
-IMPATIENT = asyncdl.Timeouts(connect=3, response=0.3, stall=0.3, low_speed=None)
+#: For who sends nothing any more; what is sent by others must not take so long on the busiest machine.
+IMPATIENT = asyncdl.Timeouts(connect=30, response=1, stall=1, low_speed=None)
+
+
+def patience(fault: Fault) -> asyncdl.Timeouts:
+    """Short where somebody has to lose it."""
+    return IMPATIENT if fault.stall_headers or fault.stall_after is not None else QUICK
+
 
 PASSING = {
     "stalls for ever in the headers": Fault(request={0, 3}, stall_headers=True),
@@ -70,7 +78,7 @@ async def test_fault_that_passes_costs_no_byte(
         tmp_path / "file",
         size=SIZE if known else None,
         options=small(connections),
-        timeouts=IMPATIENT,
+        timeouts=patience(fault),
     )
     applied = origin.faults.applied(fault)
     await origin.aclose()
@@ -87,7 +95,7 @@ async def test_fault_that_passes_costs_no_byte(
 
 LASTING = {
     "stalls for ever in the headers": (Fault(stall_headers=True), asyncdl.StallError, "no response headers"),
-    "stalls for ever at the first byte": (Fault(stall_after=0), asyncdl.StallError, "nothing for 0.3 s"),
+    "stalls for ever at the first byte": (Fault(stall_after=0), asyncdl.StallError, "nothing for 1 s"),
     "drops at the first byte": (Fault(drop_after=0), asyncdl.ConnectError, "before"),
     "answers 200 for another size": (
         Fault(request=range(2, 99), ignore_range=True, body=POISON),
@@ -141,7 +149,7 @@ async def test_fault_that_lasts_ends_in_its_own_error(
 
     with pytest.raises(error, match=words) as caught:
         await fetch(
-            origin.url("/object"), tmp_path / "file", options=small(connections), timeouts=IMPATIENT, retry=retry
+            origin.url("/object"), tmp_path / "file", options=small(connections), timeouts=patience(fault), retry=retry
         )
     await origin.aclose()
 
@@ -183,12 +191,11 @@ async def test_one_byte_a_second_does_not_count_as_alive(origin: Origin, tmp_pat
         origin.url("/object"),
         tmp_path / "file",
         options=small(1),  # no other connection would take over what these owe
-        timeouts=asyncdl.Timeouts(stall=5, low_speed=(1000, 0.4)),
+        timeouts=asyncdl.Timeouts(stall=60, low_speed=(1000, 1.0)),
     )
 
     assert holds(tmp_path / "file", content)
     assert 2 == result.retries == origin.faults.applied(drip)
-    assert result.elapsed < 4
 
 
 async def test_drip_that_never_ends_is_a_stall(origin: Origin, tmp_path: Path) -> None:
@@ -196,12 +203,11 @@ async def test_drip_that_never_ends_is_a_stall(origin: Origin, tmp_path: Path) -
     origin.add("/object", PART)
     origin.script(Fault(drip=(1, 0.05)))
 
-    with pytest.raises(asyncdl.DeadlineError):
-        await fetch(
-            origin.url("/object"),
-            tmp_path / "file",
-            timeouts=asyncdl.Timeouts(total=1.5, stall=5, low_speed=(1000, 0.3)),
-        )
+    timeouts = asyncdl.Timeouts(stall=60, low_speed=(1000, 0.3))
+    task = asyncio.create_task(fetch(origin.url("/object"), tmp_path / "file", timeouts=timeouts))
+    await origin.ledger.until(lambda: len(origin.ledger.requests) >= 4)
+    task.cancel()
+    await asyncio.wait({task})
 
     # Each connection was dropped for its speed, and the next one went on where it was.
     starts = [record.range[0] for record in origin.ledger.requests if record.range]

@@ -90,7 +90,7 @@ async def carry_out(seed: int, directory: Path) -> str:
         dest, outcome = directory / "file", ""
         for _ in range(dice.choice([1, 2])):  # a second time goes on with what the first left
             try:
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(100):
                     result = await asyncdl.download(
                         asyncdl.Mirrors([origin.url(PATH) for origin in origins]),
                         dest,
@@ -118,7 +118,7 @@ def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("block", range(4))
 def test_never_a_mixture(tmp_path: Path, block: int) -> None:
     """Forty draws each; so that it proves something, a good part of them must end well."""

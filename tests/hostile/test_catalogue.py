@@ -72,7 +72,7 @@ async def test_scenario_in_a_process_of_its_own(may_block: None) -> None:
         cwd=ROOT,
     )
     assert process.stdout is not None
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(100):
         line = json.loads(await process.stdout.readline())
         with urlopen(line["url"]) as response:
             body = response.read()

@@ -41,7 +41,7 @@ CALLS: Final = {
 #: Calls whose failure need not be one of the download: a file that cannot be locked, a look that others go without,
 #: a journal that stays behind beside a file that is complete.
 FORGIVEN: Final = frozenset({"flock", "open", "unlink"})
-_WITHIN: Final = 40.0
+_WITHIN: Final = 150.0
 _DOWNLOAD: Final = """
 import asyncio, sys, asyncdl, asyncdl.calls
 from asyncdl import writer

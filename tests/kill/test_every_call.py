@@ -54,7 +54,7 @@ class Bench:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("how", ["half", "after"])
 @pytest.mark.parametrize("case", ["fresh", "resumed", "replacing", "another version"])
 async def test_every_call(origin: Origin, zygote: Zygote, tmp_path: Path, case: str, how: How) -> None:

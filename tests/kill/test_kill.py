@@ -21,7 +21,7 @@ SEED = 20
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 async def test_killed_again_and_again(tmp_path: Path) -> None:
     """B27: other settings, URLs, hosts and ways to die in every life: the right bytes, and few of them twice."""
     tally = await campaign(tmp_path, kills=KILLS, seed=SEED)

@@ -61,7 +61,7 @@ def _judged(ends: list[End], dest: Path, contents: list[Content]) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("small", [False, True], ids=["large", "small"])
 @pytest.mark.parametrize(("locks", "pairs"), [("real", 15), ("lying", 50), ("none", 20)])
 async def test_pairs(tmp_path: Path, locks: Locks, pairs: int, small: bool) -> None:

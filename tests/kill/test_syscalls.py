@@ -13,7 +13,7 @@ STEP = 4
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("what", ["SIGKILL", "EIO"])
 async def test_each_system_call(tmp_path: Path, what: What) -> None:
     """B06, B07, B27: nothing torn, no success that is none, an error believed at once, and the next run right."""

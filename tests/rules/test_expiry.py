@@ -6,7 +6,7 @@ import base64
 import json
 from datetime import UTC, datetime
 from email.utils import format_datetime
-from time import perf_counter
+from time import process_time
 from urllib.parse import quote
 
 import pytest
@@ -131,9 +131,9 @@ def test_only_the_query_counts() -> None:
 
 def test_long_urls_are_bounded() -> None:
     """A megabyte of parameters costs no time, and what stands behind 64 Ki characters is not looked at."""
-    start = perf_counter()
+    start = process_time()
     assert {None} == {expires_at("https://h/?" + filler * 1_000_000 + "&Expires=1") for filler in "&a%["}
-    assert perf_counter() - start < 2.0
+    assert process_time() - start < 2.0
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import re
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable
 from itertools import cycle
-from time import perf_counter
+from time import process_time
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -188,9 +188,9 @@ def test_any_text_gives_text(text: str, url: str) -> None:
 )
 def test_long_texts_take_no_time(piece: str) -> None:
     """Texts made to drive the patterns mad are done at once."""
-    start = perf_counter()
+    start = process_time()
     redact_text(piece * (64 * 1024 // len(piece)), S3)
-    assert perf_counter() - start < 2.0
+    assert process_time() - start < 2.0
 
 
 def test_words_of_what_is_no_url_go() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from time import perf_counter
+from time import process_time
 from typing import Any, Final
 from urllib.parse import quote, unquote
 
@@ -356,9 +356,9 @@ def test_secret_in_the_code_is_dropped() -> None:
 )
 def test_hostile_bodies_take_no_time(body: str) -> None:
     """Bodies made to drive patterns mad are read at once."""
-    start = perf_counter()
+    start = process_time()
     refuse(body=body)
-    assert perf_counter() - start < 2.0
+    assert process_time() - start < 2.0
 
 
 @given(

@@ -127,7 +127,7 @@ async def test_provider_that_talks(scene: Scene, kind: str, blocking: bool) -> N
             fail()
         return url
 
-    error = await scene.run(source=plain if blocking else asynchronous, timeouts=asyncdl.Timeouts(refresh=5))
+    error = await scene.run(source=plain if blocking else asynchronous, timeouts=asyncdl.Timeouts(refresh=60))
 
     assert isinstance(error, asyncdl.RefreshError)
     scene.check()

@@ -20,7 +20,7 @@ from tests.support.secrets import CALLERS, HEADERS, OF_THE_URL, PASSWORD, RETRY,
 #: As long as a real signature, and nothing that looks like one to a pattern.
 SIGNATURE = "qX7%2FbT9%2BkL3mN8pR5vW2yZ6cF1hJ4dG0sA%3D"
 MOST_SHOWN = 300
-PATIENT = asyncdl.Timeouts(connect=5, response=5, stall=5, low_speed=None)
+PATIENT = asyncdl.Timeouts(connect=60, response=60, stall=60, low_speed=None)
 
 DISGUISES: dict[str, Callable[[str], str]] = {
     "as sent": str,
@@ -134,7 +134,7 @@ async def test_no_more_is_asked_for(scene: Scene) -> None:
 async def test_slow_words(scene: Scene) -> None:
     """A server that takes its time to explain is not listened to for longer than to its headers."""
     scene.origin.script(Fault(status=403, body=b"because" * 100, drip=(7, 0.05)))
-    error = await scene.run(timeouts=asyncdl.Timeouts(response=0.7))
+    error = await scene.run(timeouts=asyncdl.Timeouts(response=2))
 
     assert isinstance(error, asyncdl.ForbiddenError)
     assert error.body_excerpt.startswith("because")

@@ -14,7 +14,7 @@ import pytest
 import asyncdl
 
 #: Seconds within which each step of such a test must be done.
-STEP = 20.0
+STEP = 100.0
 
 
 class Midway:

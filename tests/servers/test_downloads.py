@@ -14,7 +14,7 @@ import asyncdl
 from tests.support.nginx import Nginx
 from tests.support.s3rver import S3, SignatureVersion
 
-pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.timeout(900)]
 
 MIB = 1 << 20
 OPTIONS = asyncdl.Options(connections=16, use_environment=False)

@@ -95,7 +95,7 @@ async def test_limit_under_the_default_settings(serve: Serve, tmp_path: Path) ->
     site = Nginx(serve(NginxServer(http, "limit_conn all 2;")))
     content = site.add("model.bin", 24 * MIB)
 
-    await asyncdl.download(site.url("model.bin", rate=8 * MIB), tmp_path / "file", timeouts=asyncdl.Timeouts(total=25))
+    await asyncdl.download(site.url("model.bin", rate=8 * MIB), tmp_path / "file", timeouts=asyncdl.Timeouts(total=150))
 
     assert holds(tmp_path / "file", content)
 

@@ -46,7 +46,7 @@ def source(sites: list[Site]) -> asyncdl.Mirrors:
 
 def served(site: Site, least: int) -> bool:
     """Whether the server's log has so many parts of the file; it may be a little behind."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while (site.server.directory / "access.log").read_text().count('"status":206') < least:
         if time.monotonic() > deadline:
             return False

@@ -53,7 +53,7 @@ def _living(ids: list[int]) -> list[int]:
 
 
 async def _until_dead(ids: list[int]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(100):
         # Nobody but the system is told when a grandchild ends.
         while _living(ids):  # noqa: ASYNC110
             await asyncio.sleep(0.005)
@@ -129,7 +129,7 @@ async def test_no_output(command: str) -> None:
 @pytest.mark.parametrize("command", ["cat /dev/zero", "cat /dev/zero >&2", "yes & cat /dev/zero"])
 async def test_flood(command: str) -> None:
     """Too much output ends the command at once, on either stream."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(100):
         with pytest.raises(RefreshError, match="more than 64 KiB"):
             await shell(command, timeout=60)(None)
 
@@ -138,8 +138,8 @@ async def test_hang_kills_the_group(tmp_path: Path) -> None:
     """Its own timeout ends the command and what it started."""
     reading = asyncio.ensure_future(_ids(tmp_path / "fifo"))
     await asyncio.sleep(0)
-    with pytest.raises(RefreshError, match=r"did not end within 0\.5 s"):
-        await shell(_family(tmp_path / "fifo"), timeout=0.5)(None)
+    with pytest.raises(RefreshError, match="did not end within 5 s"):
+        await shell(_family(tmp_path / "fifo"), timeout=5)(None)
 
     await _until_dead(await reading)
 

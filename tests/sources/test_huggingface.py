@@ -332,7 +332,7 @@ async def test_faults_that_stay(hub: Hub) -> None:
     hub.trouble = lambda _: web.Response(
         status=429, headers={"Retry-After": "99", "X-Error-Message": f"slow down, Bearer {TOKEN}"}
     )
-    error = await refusal(HubFile("org/model", "f", token=TOKEN, options=_PLAIN, timeouts=Timeouts(refresh=1.0)))
+    error = await refusal(HubFile("org/model", "f", token=TOKEN, options=_PLAIN, timeouts=Timeouts(refresh=60.0)))
 
     assert "hf://org/model/f: the Hub answered 429: slow down, " in error.message
     assert TOKEN not in error.message

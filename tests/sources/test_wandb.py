@@ -173,6 +173,7 @@ async def test_urls_of_a_page_that_have_died(server: WandbTestServer, tmp_path: 
     files = [file async for file in artifact.files()]
     # The clock itself is waited for; what can be read in a URL, and in a Date, is rounded to a second each.
     await asyncio.sleep(2.1)
+    server.ttl = 3600.0
 
     results = [await fetch(file.source, tmp_path / file.name, checksum=file.checksum) for file in files]
     await artifact.aclose()

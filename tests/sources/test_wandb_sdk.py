@@ -89,7 +89,7 @@ def _tree(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(400)
 @pytest.mark.skipif(sys.platform == "win32", reason="the process group is killed the POSIX way")
 @pytest.mark.parametrize(
     ("flavour", "sdk"),

@@ -21,7 +21,7 @@ from tests.support.http import Bare
 #: What every `Parts` serves.
 CONTENT = Content(5, 64 << 20)
 #: Seconds after which a wait has failed.
-BOUND = 20.0
+BOUND = 60.0
 #: Turns without a change after which something is taken to have come to rest, and seconds for each.
 _TURNS, _TURN = 20, 0.002
 

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 _ROOT = Path(__file__).parents[2]
 _ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("ASYNCDL_")}
 #: Seconds that a command may take.
-WITHIN = 40.0
+WITHIN = 150.0
 
 
 class Ended:

@@ -19,8 +19,10 @@ from asyncdl.rules.urls import origin_of
 
 #: Stands in the query, the user name and the password of every URL that must not be seen.
 SECRET = "s3cr3t-Marker"
-#: Seconds; for ever where everything else takes milliseconds, and short enough to wait for once.
+#: For whoever never answers: short enough to wait for once.
 QUICK = Timeouts(connect=0.6, response=0.6)
+#: For everybody else: only what hangs takes so long, however busy the machine is.
+PATIENT = Timeouts(connect=60, response=60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ async def transport(
 ) -> AsyncIterator[AiohttpTransport]:
     """A transport that leaves the environment alone unless told otherwise."""
     chosen = Options(**({"use_environment": False} | options))
-    made = AiohttpTransport(chosen, timeouts or Timeouts(connect=5, response=5), session)
+    made = AiohttpTransport(chosen, timeouts or PATIENT, session)
     try:
         yield made
     finally:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-_WITHIN = 10
+_WITHIN = 60
 
 
 @contextlib.contextmanager

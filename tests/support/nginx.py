@@ -55,7 +55,7 @@ http {{
 }}
 """
 _KEPT_ALIVE: Final = "keepalive_timeout 30s; keepalive_requests 100000;"
-_LOGGED_WITHIN = 5.0
+_LOGGED_WITHIN = 60.0
 _POLL = 0.01
 
 

@@ -15,8 +15,8 @@ from typing import Self
 import pytest
 
 HOST = "127.0.0.1"
-_READY_WITHIN = 20.0
-_STOPPED_WITHIN = 5.0
+_READY_WITHIN = 60.0
+_STOPPED_WITHIN = 30.0
 _POLL = 0.02
 #: Between choosing a free port and binding it another process may take it.
 _STARTS = 3

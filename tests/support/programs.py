@@ -18,10 +18,10 @@ from tests.support.leaks import Snapshot
 from tests.support.plans import PATH, Event, Plan, Spoil
 
 #: Seconds: far more than any of these needs; who reaches it hangs.
-FOR_EVER: Final = 30.0
+FOR_EVER: Final = 100.0
 #: Seconds that closing may take before something counts as left open.
-_GRACE: Final = 2.0
-TIMEOUTS: Final = asyncdl.Timeouts(connect=2, response=0.15, stall=0.15, low_speed=(2000, 0.2), refresh=2)
+_GRACE: Final = 30.0
+TIMEOUTS: Final = asyncdl.Timeouts(connect=30, response=0.5, stall=0.5, low_speed=(2000, 0.5), refresh=30)
 #: More attempts than any plan has faults, so that what passes must be got over.
 RETRY: Final = asyncdl.Retry(attempts=40, base=0.001, cap=0.002, budget=200)
 _FIRST_DATE: Final = datetime(2025, 1, 1, tzinfo=UTC)

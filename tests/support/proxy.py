@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from asyncdl.model import Headers
 
 _MAX_HEAD = 1 << 16
-_SHUTDOWN = 5.0
+_SHUTDOWN = 30.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 _ROOT = str(Path(__file__).parents[2])
-_WITHIN = 40.0
+_WITHIN = 150.0
 
 
 async def run_python(

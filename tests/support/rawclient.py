@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
 #: Seconds after which a test has failed.
-BOUND = 20.0
+BOUND = 60.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,8 @@ HEADERS = {"X-Api-Key": CALLERS, "Cookie": f"session={CALLERS}"}
 #: Not beside a user in the URL: there can be one Authorization only.
 BEARER = HEADERS | {"Authorization": f"Bearer {CALLERS}"}
 OF_THE_URL = (("X-Amz-Security-Token", SIGNED), ("X-Signed-For", SIGNED))
-QUICK = asyncdl.Timeouts(connect=3, response=0.4, stall=0.4, low_speed=None, refresh=0.6)
+#: For who says nothing any more; what is sent by others must not take so long on the busiest machine.
+QUICK = asyncdl.Timeouts(connect=60, response=2, stall=2, low_speed=None, refresh=2)
 RETRY = asyncdl.Retry(attempts=2, base=0.001, cap=0.002)
 
 

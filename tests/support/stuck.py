@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 #: Seconds for somebody who is called off to be gone, and for a reader to begin.
-_WITHIN = 5.0
+_WITHIN = 60.0
 
 
 async def called_off(path: Path, ask: Callable[[], Awaitable[object]]) -> tuple[bool, list[str]]:

@@ -21,7 +21,7 @@ from tests.support.job import turns
 
 T = TypeVar("T")
 #: Seconds after which a test has failed.
-_BOUND = 10.0
+_BOUND = 60.0
 
 CONTENT = Content(4, 1 << 16).read(0, 1 << 16)
 

@@ -11,6 +11,7 @@ from asyncdl.errors import OptionsError
 from asyncdl.testing import Fault, Limits, Origin
 from asyncdl.testing.limits import Bucket
 from tests.support.rawclient import BOUND, ask, connected, read_reply, request_bytes
+from tests.support.stopwatch import Stopwatch
 
 
 async def test_requests_per_connection() -> None:
@@ -32,13 +33,13 @@ async def test_idle_connections_are_closed() -> None:
         origin.add("/f", 10)
         async with connected(origin.base_url) as (reader, writer), asyncio.timeout(BOUND):
             await asyncio.sleep(0.2)
+            asked = time.monotonic()
             writer.write(request_bytes("/f", {}))
             reply = await read_reply(reader)
-            answered = time.monotonic()
             rest = await reader.read()
 
     assert (200, None, b"") == (reply.status, reply.headers.get("Connection"), rest)
-    assert time.monotonic() - answered >= 0.09
+    assert time.monotonic() - asked >= 0.09
 
 
 async def test_max_connections() -> None:
@@ -116,19 +117,21 @@ async def test_total_rate() -> None:
     assert 0.17 <= elapsed
 
 
-@pytest.mark.parametrize("rates", [{1: 20_000.0}, lambda number: 20_000.0 if number == 1 else None])
+@pytest.mark.parametrize("rates", [{1: 2000.0}, lambda number: 2000.0 if number == 1 else None])
 async def test_one_slow_connection(rates: object) -> None:
     """One connection has its own rate, its neighbours go as fast as ever."""
     async with Origin(connection_rates=rates) as origin:  # type: ignore[arg-type]  # both forms of it
         origin.add("/f", 2000)
-        seconds = []
+        seconds, ours = [], []
         for _ in range(3):
             started = time.monotonic()
-            await ask(origin.url("/f"))
+            async with Stopwatch() as watch:
+                await ask(origin.url("/f"))
             seconds.append(time.monotonic() - started)
+            ours.append(watch.seconds)
 
-    assert seconds[1] >= 0.09
-    assert max(seconds[0], seconds[2]) < seconds[1]
+    assert seconds[1] >= 0.9
+    assert max(ours[0], ours[2]) < 0.9
 
 
 async def test_rate_of_a_fault_goes_before_that_of_its_connection() -> None:

@@ -15,7 +15,7 @@ from asyncdl.cli.many.feed import feed
 from asyncdl.errors import OptionsError, StorageError
 from tests.support.leaks import Snapshot
 
-_WITHIN = 20.0
+_WITHIN = 100.0
 
 
 def _as_they_are(lines: Iterator[str]) -> Iterator[str]:

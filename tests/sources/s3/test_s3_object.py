@@ -219,7 +219,7 @@ async def test_session_credentials_that_die(store: Store, aws: Aws, tmp_path: Pa
     program = aws.home / "credentials.py"
     # Whole seconds, as STS has them.
     program.write_text(
-        "import json, time, datetime\nend = int(time.time()) + 2\n"
+        "import json, time, datetime\nend = int(time.time()) + 3\n"
         "stamp = datetime.datetime.fromtimestamp(end, datetime.timezone.utc).isoformat()\n"
         f"print(json.dumps(dict(Version=1, AccessKeyId=f'K{{end}}', SecretAccessKey={SECRET!r},"
         " SessionToken=f'T{end}', Expiration=stamp)))\n"
@@ -228,7 +228,7 @@ async def test_session_credentials_that_die(store: Store, aws: Aws, tmp_path: Pa
     aws.log_out()
     store.find = lambda key: Account(SECRET, f"T{key[1:]}", float(key[1:]))
     content = store.put("bucket", "model.bin", 1 * MIB)
-    store.gate = lambda: time.sleep(0.15)
+    store.gate = lambda: time.sleep(0.25)
     source = S3Object("s3://bucket/model.bin", profile="short")
 
     url = await source()
@@ -318,6 +318,9 @@ async def test_store_that_never_answers(aws: Aws) -> None:
     with pytest.raises(asyncdl.SourceError, match="s3://b/k: the store does not answer"):
         await source.describe()
 
+    async with asyncio.timeout(60):
+        while len(writers) < 3:  # noqa: ASYNC110  # the last one may not have been let in yet
+            await asyncio.sleep(0.01)
     silent.close()
     for writer in writers:
         writer.close()
