@@ -10,7 +10,7 @@ from typing import get_args
 from asyncdl.edge.files import AnyPath
 from asyncdl.edge.http import Session
 from asyncdl.errors import OptionsError
-from asyncdl.model import Checksum, IfExists, Request, Source
+from asyncdl.model import Checksum, HeaderPairs, IfExists, Request, Source
 from asyncdl.options import Options, Retry, Timeouts
 from asyncdl.rules.ranges import MAX_SIZE
 from asyncdl.rules.urls import check_headers
@@ -47,6 +47,18 @@ def make_request(
     Raises:
         OptionsError: an argument cannot be used.
     """
+    path, value, pairs = _usable(dest, size, checksum, headers, if_exists)
+    return Request(source, path, size, value, pairs, if_exists)
+
+
+def _usable(
+    dest: AnyPath,
+    size: int | None,
+    checksum: Checksum | str | None,
+    headers: Mapping[str, str] | Iterable[tuple[str, str]] | None,
+    if_exists: IfExists,
+) -> tuple[Path, Checksum | None, HeaderPairs]:
+    """Path, checksum and headers as a request has them."""
     if size is not None and (not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= MAX_SIZE):
         raise OptionsError(f"size must be a whole number of bytes of at least 0, not {size!r}")
     if if_exists not in _IF_EXISTS:
@@ -55,9 +67,9 @@ def make_request(
         path = dest if isinstance(dest, Path) else Path(dest)
     except TypeError:
         raise OptionsError(f"dest must be a path, not {type(dest).__name__}") from None
-    if "\0" in str(path) or not path.name or str(dest).endswith("/"):
+    if "\0" in str(path) or not path.name or (path is not dest and str(dest).endswith("/")):
         raise OptionsError("the destination is not the path of a file")
-    return Request(source, path, size, _checksum(checksum), check_headers(headers), if_exists)
+    return path, _checksum(checksum), check_headers(headers)
 
 
 def _checksum(given: Checksum | str | None) -> Checksum | None:
@@ -72,4 +84,7 @@ def checked(row: Request) -> Request:
     Raises:
         OptionsError: something in it cannot be used.
     """
-    return make_request(row.source, row.dest, row.size, row.checksum, row.headers, row.if_exists)
+    path, checksum, headers = _usable(row.dest, row.size, row.checksum, row.headers, row.if_exists)
+    if path is row.dest and checksum is row.checksum and headers is row.headers:
+        return row
+    return Request(row.source, path, row.size, checksum, headers, row.if_exists)

@@ -89,6 +89,8 @@ class Fetcher:
         while claim is not None:
             await self._fetch(claim)
             scheduler.end(claim)
+            if not self._job.queued:
+                return  # it was all of a small object
             claim = await scheduler.next()
 
     async def _fetch(self, claim: Claim) -> None:

@@ -18,11 +18,17 @@ class Turn(Place):
     __slots__ = ("_epoch", "_gate")
 
     def __init__(self, gate: Gate, kind: Kind) -> None:
-        super().__init__(kind, gate.lines)
+        self.kind: Kind = kind
+        self._lines: Lines = gate.lines
         self._gate, self._epoch = gate, 0
 
     async def __aenter__(self) -> Self:
-        self._epoch = await self._gate.enter(self.kind)
+        gate = self._gate
+        if gate.may_go(self.kind):
+            gate.lines.enter(self.kind)
+        else:
+            await gate.wait(self.kind)
+        self._epoch = gate.epoch
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -69,18 +75,22 @@ class Gate:
         """
         return Turn(self, kind)
 
-    async def enter(self, kind: Kind) -> int:
-        """Wait for a turn; which epoch it is of. `leave` must follow."""
-        if self._free(kind) > 0 and self.pause <= 0:
-            self.lines.enter(kind)
-        else:
-            await self._wait(kind)
+    @property
+    def epoch(self) -> int:
+        """Of a turn that begins now."""
         return self._allowance.epoch
+
+    def may_go(self, kind: Kind) -> bool:
+        """Whether a turn of this kind can begin at once."""
+        if self._quiet_until and self.pause > 0:
+            return False
+        if kind is Kind.FIRST:
+            return self.lines.total < self._allowance.limit
+        return self._free(kind) > 0
 
     def leave(self, kind: Kind) -> None:
         """A turn of this kind is over."""
-        self.lines.leave(kind)
-        if self.lines.waiting:
+        if self.lines.leave(kind):
             self._wake()
 
     def succeeded(self) -> None:
@@ -116,8 +126,8 @@ class Gate:
         """Seconds for which no request may go, if more than 0."""
         return self._quiet_until - self._clock.monotonic() if self._quiet_until else 0.0
 
-    async def _wait(self, kind: Kind) -> None:
-        """Be one of the busy."""
+    async def wait(self, kind: Kind) -> None:
+        """Wait for a turn, and begin it; `leave` must follow."""
         called = False
         try:
             while True:

@@ -17,6 +17,8 @@ ProgressCallback: TypeAlias = Callable[[Progress], object]
 #: Seconds between two calls: often enough for a smooth bar, seldom enough to cost nothing.
 INTERVAL = 0.1
 
+_NOTHING = nullcontext()
+
 _logger = logging.getLogger("asyncdl")
 
 
@@ -46,7 +48,7 @@ class Reporter:
 
     def to_the_end(self) -> AbstractContextManager[None]:
         """Report the end of the block as the end of the download: a reader waits for it, however early it comes."""
-        return self._to_the_end() if self.wanted else nullcontext()
+        return self._to_the_end() if self.wanted else _NOTHING
 
     @contextmanager
     def _to_the_end(self) -> Iterator[None]:

@@ -20,7 +20,7 @@ from asyncdl.model import Chunk, Part, RemoteObject
 from asyncdl.refresher import Lease, UrlRefresher
 from asyncdl.rules.pace import PaceKeeper
 from asyncdl.rules.parts import Claim
-from asyncdl.rules.ranges import body_length
+from asyncdl.rules.ranges import body_length, has_length
 from asyncdl.watch import Watch
 
 
@@ -62,7 +62,7 @@ class Receiver:
         if claim.done:  # it was asked for its head; the byte is there
             await response.excerpt(part.length)
             return
-        if body_length(response.headers) is not None:
+        if has_length(response.headers):
             if not self._job.queued and (chunk := response.at_hand(part.start, part.stop)) is not None:
                 # There is no wait to bound, nothing to take over, and nobody to whom the rate would mean anything.
                 await self._job.intake.put(chunk)

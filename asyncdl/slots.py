@@ -50,10 +50,11 @@ class Lines:
         self.total += 1
         self._last = kind
 
-    def leave(self, kind: Kind) -> None:
-        """One of this kind is busy no more."""
+    def leave(self, kind: Kind) -> int:
+        """One of this kind is busy no more; how many wait."""
         self.busy[kind] -= 1
         self.total -= 1
+        return self.waiting
 
     async def wait(self, kind: Kind) -> None:
         """Stand in line until called; who has been called counts as busy, and is so after a cancellation no more."""
@@ -134,15 +135,15 @@ class Slots:
 
     def leave(self, kind: Kind) -> None:
         """One of this kind has ended."""
-        self.lines.leave(kind)
-        if self.lines.waiting:
+        if self.lines.leave(kind):
             self._call()
 
-    async def enter(self, kind: Kind) -> None:
-        """Wait for a place; `leave` must follow."""
-        if self.lines.empty(kind) and self._has_room(kind):
-            self.lines.enter(kind)
-            return
+    def may_go(self, kind: Kind) -> bool:
+        """Whether one of this kind can have a place at once."""
+        return self.lines.empty(kind) and self._has_room(kind)
+
+    async def wait(self, kind: Kind) -> None:
+        """Wait for a place, and take it; `leave` must follow."""
         try:
             await self.lines.wait(kind)
         except asyncio.CancelledError:
@@ -165,11 +166,16 @@ class SlotTurn(Place):
     __slots__ = ("_slots",)
 
     def __init__(self, slots: Slots, kind: Kind) -> None:
-        super().__init__(kind, slots.lines)
+        self.kind: Kind = kind
+        self._lines: Lines = slots.lines
         self._slots = slots
 
     async def __aenter__(self) -> Self:
-        await self._slots.enter(self.kind)
+        slots = self._slots
+        if slots.may_go(self.kind):
+            slots.lines.enter(self.kind)
+        else:
+            await slots.wait(self.kind)
         return self
 
     async def __aexit__(self, *_: object) -> None:

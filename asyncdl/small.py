@@ -87,9 +87,13 @@ class SmallObject:
             chunk.release()
 
     def _verify(self) -> None:
-        missing = self.size - sum(len(chunk.data) for chunk in self.chunks)
+        missing = self.size
+        for chunk in self.chunks:
+            missing -= len(chunk.data)
         if missing:
             raise IntegrityError(f"{missing} of {self.size} bytes are missing at the end")
+        if self._pinned is None and not self._promises:
+            return
         able = {promise.algorithm for promise in self._promises if hashing.available(promise.algorithm)}
         self.wanted = wanted = to_verify(self._pinned, self._promises, able)
         if wanted is not None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
-
-from asyncdl.edge.destination import Look, look, sum_of, sweep, taken
+from asyncdl.edge.destination import Look, Taken, look, sum_of, sweep
 from asyncdl.edge.disk import Disk
 from asyncdl.edge.refusals import exists
 from asyncdl.edge.small_file import SmallFile
@@ -52,9 +50,9 @@ class Target:
         if not self.is_there(size):
             raise exists(self._request.dest, "it appeared while the download ran, and went again")
 
-    def taken(self) -> AbstractContextManager[None]:
-        """Keep other downloads of this process away, or be kept away; see `destination.taken`."""
-        return taken(self._found, self._disk)
+    def taken(self) -> Taken:
+        """Keep other downloads of this process away, or be kept away; see `destination.Taken`."""
+        return Taken(self._found, self._disk)
 
     def is_there(self, size: int | None) -> bool:
         """Whether the destination is there and has `size` bytes; an error if it has another size."""

@@ -13,9 +13,13 @@ class Headers:
     __slots__ = ("_values",)
 
     def __init__(self, pairs: Iterable[tuple[str, str]] = ()) -> None:
-        self._values: dict[str, list[str]] = {}
+        self._values = values = dict[str, list[str]]()
         for name, value in pairs:
-            self._values.setdefault(name.lower(), []).append(value)
+            lower = name.lower()
+            if lower in values:
+                values[lower].append(value)
+            else:
+                values[lower] = [value]
 
     def get(self, name: str) -> str | None:
         """The first value of `name`, or None."""

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import concurrent.futures.thread  # noqa: F401  # a loop loads it late, when there may be no descriptor left to do so
-import contextlib
 import errno
 import os
 import stat
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -94,19 +92,26 @@ def _look(dest: Path, if_exists: IfExists, disk: Disk, algorithm: str | None) ->
     return Look(size=status.st_size, mode=status.st_mode & 0o777, names=names, place=place, clear=clear)
 
 
-@contextlib.contextmanager
-def taken(found: Look, disk: Disk) -> Iterator[None]:
-    """No other download of this process is let to the destination meanwhile: a lock shows only once there is a file.
+class Taken:
+    """While its context lasts no other download of this process is let to the destination.
+
+    A lock shows only once there is a file.
 
     Raises:
-        DestinationBusyError: one is at it.
+        DestinationBusyError: upon entering; one is at it.
     """
-    if not opening.take(disk, found.place):
-        raise busy(found.names.part)
-    try:
-        yield
-    finally:
-        opening.let_go(disk, found.place)
+
+    __slots__ = ("_disk", "_found")
+
+    def __init__(self, found: Look, disk: Disk) -> None:
+        self._found, self._disk = found, disk
+
+    def __enter__(self) -> None:
+        if not opening.take(self._disk, self._found.place):
+            raise busy(self._found.names.part)
+
+    def __exit__(self, *_: object) -> None:
+        opening.let_go(self._disk, self._found.place)
 
 
 async def sum_of(dest: Path, algorithm: str, disk: Disk) -> Checksum:

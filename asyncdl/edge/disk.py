@@ -295,6 +295,9 @@ def is_named(disk: Disk, descriptor: int, path: FileName) -> bool:
 
 def write_all(disk: Disk, descriptor: int, chunks: Sequence[Chunk]) -> None:
     """Write chunks at their offsets, neighbours in one call, however little the system takes at a time."""
+    if len(chunks) == 1:
+        write_run(disk, descriptor, [chunks[0].data], chunks[0].offset)
+        return
     run: list[bytes | memoryview] = []
     start = stop = -1
     for chunk in sorted(chunks, key=lambda chunk: chunk.offset):

@@ -18,7 +18,7 @@ from aiohttp.typedefs import StrOrURL
 from asyncdl._version import __version__
 from asyncdl.edge.buffers import BufferPool
 from asyncdl.edge.environment import check_proxy, proxy_for
-from asyncdl.edge.http_connections import WHEN_SENT, Connector, RawResponse, Trust, as_read
+from asyncdl.edge.http_connections import WHEN_SENT, Connector, NoCookies, RawResponse, Trust, as_read
 from asyncdl.edge.http_faults import leads_inside, translate
 from asyncdl.edge.http_pooled import handlers
 from asyncdl.edge.http_response import Exchange, let_parse
@@ -89,7 +89,7 @@ class AiohttpTransport:
             connector_owner=owned,
             proxy=_proxy_of(self._given),
             proxy_auth=getattr(self._given, "_default_proxy_auth", None),
-            cookie_jar=aiohttp.DummyCookieJar(),
+            cookie_jar=NoCookies(),
             response_class=RawResponse,
             trust_env=False,
         )
@@ -125,12 +125,12 @@ class AiohttpTransport:
     ) -> tuple[aiohttp.ClientResponse, list[str], list[str]]:
         """The first response that is no redirect, the URLs that redirects led to, and the given header values sent."""
         target, basic = take_userinfo(url.url)
-        first, stayed, public = origin_of(target), True, False
+        first = origin = origin_of(target)
+        stayed, public = True, False
         trail: list[str] = []
         values = [value for _, value in (*url.headers, *headers, *basic)]
         while True:
             # Once left, an origin is not come back to: who controls a redirect must not choose where headers go.
-            origin = origin_of(target)
             stayed = stayed and origin == first
             given = (url.headers, headers if first == home else (), basic) if stayed else ()
             proxy = self._proxy or self._proxy_of_environment(target)
@@ -138,7 +138,7 @@ class AiohttpTransport:
             if fenced and not addresses.may_be_public(origin.host):
                 raise leads_inside()
             session = self._session(stranger=not stayed or first != home, fenced=fenced and proxy is None)
-            fields = merge_fields(*given, own)
+            fields = merge_fields(*given, own) if any(given) else own
             if getattr(session, "auth", None) is not None and any(
                 name.lower() == "authorization" for name, _ in fields
             ):
@@ -155,6 +155,7 @@ class AiohttpTransport:
             if len(trail) == self._options.max_redirects:
                 raise ResponseMismatchError(f"more than {self._options.max_redirects} redirects")
             target = redirect_target(target, location)
+            origin = origin_of(target)
             trail.append(target)
 
     def _proxy_of_environment(self, url: str) -> str | None:

@@ -13,14 +13,15 @@ import ssl
 from collections.abc import Callable
 from contextvars import ContextVar
 from functools import partial
+from http.cookies import BaseCookie, SimpleCookie
 from typing import Any, cast
-from weakref import WeakSet
 
 import aiohttp
 import anyio.to_thread
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
+from aiohttp.http import RawResponseMessage
 from aiohttp.tracing import Trace
 from yarl import URL
 
@@ -93,7 +94,6 @@ class Connector(aiohttp.TCPConnector):
         protocols: Callable[[asyncio.AbstractEventLoop], Callable[[], ResponseHandler]] | None = None,
     ) -> None:
         super().__init__(limit=0, resolver=Resolver(patience), socket_factory=_public_socket if public_only else None)
-        self._used: WeakSet[ResponseHandler] = WeakSet()
         # The only place where aiohttp says which protocol its connections speak.
         factory = protocols(self._loop) if protocols else partial(HeadFirst, loop=self._loop)
         self._factory = cast("partial[ResponseHandler]", factory)
@@ -108,11 +108,11 @@ class Connector(aiohttp.TCPConnector):
         while True:
             connection = await super().connect(req, traces, timeout)
             protocol = connection.protocol
-            if protocol is None or protocol not in self._used or not protocol.should_close:
+            if not (isinstance(protocol, HeadFirst) and protocol.used and protocol.should_close):
                 break
             connection.close()
-        if protocol is not None:
-            self._used.add(protocol)
+        if isinstance(protocol, HeadFirst):
+            protocol.used = True
         return connection
 
 
@@ -121,7 +121,28 @@ class HeadFirst(ResponseHandler):
 
     aiohttp's parser forgets a response whose end came in one read with bytes that are no HTTP: what was declared is
     there, and only what follows it is not to be used (RFC 9112 section 6.3).
+
+    Attributes:
+        used: a request has been sent over the connection.
+        counts: no more than `MOST_INTERIM` interim responses in a row are read, and then an error.
     """
+
+    used: bool = False
+    counts: bool = False
+    _interim = 0
+
+    def feed_data(self, data: tuple[RawResponseMessage, aiohttp.StreamReader], size: int = 0) -> None:
+        """One message more. Interim ones are counted; after too many in a row nothing more is of interest."""
+        if not self.counts:
+            super().feed_data(data, size)
+            return
+        if self._interim > MOST_INTERIM:
+            return
+        self._interim = self._interim + 1 if data[0].code < 200 else 0
+        if self._interim > MOST_INTERIM:
+            self.set_exception(TooManyInterimError())
+        else:
+            super().feed_data(data, size)
 
     def data_received(self, data: bytes) -> None:
         if self.transport is not None and self.transport.is_closing():
@@ -151,6 +172,16 @@ def _public_socket(info: tuple[Any, ...]) -> socket.socket:
     return socket.socket(family, kind, protocol)
 
 
+class NoCookies(aiohttp.DummyCookieJar):
+    """Keeps none, and has none to send: always the same none, where aiohttp's makes one for each request."""
+
+    def filter_cookies(self, request_url: URL) -> BaseCookie[str]:  # noqa: ARG002
+        return _NO_COOKIES
+
+
+_NO_COOKIES: BaseCookie[str] = SimpleCookie()
+
+
 class RawResponse(aiohttp.ClientResponse):
     """A response that knows where it came from, and ends where interim responses do not.
 
@@ -168,6 +199,9 @@ class RawResponse(aiohttp.ClientResponse):
             return await super().start(connection)
         where = protocol.transport.get_extra_info("peername")
         self.peer = str(where[0]) if isinstance(where, tuple) else None
+        if isinstance(protocol, HeadFirst):
+            protocol.counts = True
+            return await super().start(connection)
         read, interim = protocol.read, 0
 
         async def counted() -> Any:  # noqa: ANN401  # whatever aiohttp's own has

@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
 import aiohttp
-from aiohttp.client_proto import ResponseHandler
 
 from asyncdl.edge.buffers import BufferPool
 from asyncdl.edge.http_faults import translate
@@ -46,7 +45,19 @@ class Exchange:
 class AiohttpResponse:
     """See `transport.Response`."""
 
-    __slots__ = ("_closed", "_handler", "_patience", "_pool", "_pooled", "_raw", "headers", "hops", "secrets", "status")
+    __slots__ = (
+        "_closed",
+        "_handler",
+        "_patience",
+        "_pool",
+        "_pooled",
+        "_protocol",
+        "_raw",
+        "headers",
+        "hops",
+        "secrets",
+        "status",
+    )
 
     def __init__(
         self, raw: aiohttp.ClientResponse, hops: int, secrets: tuple[str, ...], pool: BufferPool, patience: float
@@ -58,14 +69,14 @@ class AiohttpResponse:
         self.headers: Headers = Headers(raw.headers.items())
         self._pooled: PooledBody | None = None
         self._closed: asyncio.Future[None] | None = None
-        protocol = None if raw.connection is None else raw.connection.protocol
-        # What is held back has come whole, or is parsed before the loss of the connection is.
-        self._handler = protocol if isinstance(protocol, PooledHandler) else None
-        if protocol is not None:
-            self._expect_loss(protocol)
+        self._protocol = None if raw.connection is None else raw.connection.protocol
+        self._handler = self._protocol if isinstance(self._protocol, PooledHandler) else None
 
-    def _expect_loss(self, protocol: ResponseHandler) -> None:
+    def _expect_loss(self) -> None:
         """End the wait for a body whose connection is gone: where aiohttp's parser gives it up, its reader waits on."""
+        protocol = self._protocol
+        if protocol is None or self._closed is not None:
+            return
         self._closed = closed = protocol.closed
         if closed is not None:
             # Once for each connection, however many responses come over it.
@@ -90,6 +101,7 @@ class AiohttpResponse:
         return Chunk(start, data) if data else None
 
     def body(self, start: int, stop: int | None) -> Body:
+        self._expect_loss()
         if stop is not None:
             self._pooled = pooled_body(self._raw, start, stop, self._pool, translate)
         else:
@@ -103,6 +115,7 @@ class AiohttpResponse:
 
     async def excerpt(self, limit: int) -> bytes:
         words = bytearray()
+        self._expect_loss()
         self._let_parse()
         try:
             async with asyncio.timeout(self._patience):

@@ -117,6 +117,7 @@ class SmallFile:
     def _close(self) -> None:
         descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
-            # Whatever goes wrong here changes nothing: what must last has been through fsync.
-            with contextlib.suppress(OSError):
+            try:  # noqa: SIM105  # for each of many files
                 self._disk.close(descriptor)
+            except OSError:  # changes nothing: what must last has been through fsync
+                pass

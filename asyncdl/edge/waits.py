@@ -13,6 +13,7 @@ from asyncdl.errors import DeadlineError
 #: Seconds by which a timer may be late before the loop counts as blocked, and the longest second chance after that.
 _LATE = 0.1
 _SECOND_CHANCE = 1.0
+_NO_BOUND = nullcontext()
 
 
 class Bound:
@@ -145,7 +146,7 @@ def within(seconds: float | None, *, hint: str, what: str = "") -> AbstractAsync
         hint: for the error.
         what: is not complete then; the start of a sentence.
     """
-    return nullcontext() if seconds is None else _within(seconds, hint, what)
+    return _NO_BOUND if seconds is None else _within(seconds, hint, what)
 
 
 @asynccontextmanager

@@ -25,7 +25,8 @@ _CONTENT_RANGE = Pattern(
     r"|(?:bytes )?\*/(?P<size>[0-9]{1,19})",
     re.IGNORECASE | re.ASCII,
 )
-_CODINGS = frozenset({"content-encoding", "transfer-encoding"})
+_LENGTH, _TRANSFER = frozenset({"content-length"}), frozenset({"transfer-encoding"})
+_CODINGS = _TRANSFER | {"content-encoding"}
 _DIGITS = Pattern(r"[0-9]{1,19}", re.ASCII)
 # RFC 9110 section 8.8.3: entity-tag = [ "W/" ] DQUOTE *etagc DQUOTE.
 _STRONG_ETAG = Pattern(r'"[\x21\x23-\x7e\x80-\U0010ffff]*"')
@@ -273,8 +274,13 @@ def body_length(headers: Headers) -> int | None:
     return None if _is_chunked(headers) else length
 
 
+def has_length(headers: Headers) -> bool:
+    """Whether `body_length`, which has raised nothing for them, is one."""
+    return headers.has_any(_LENGTH) and not _is_chunked(headers)
+
+
 def _is_chunked(headers: Headers) -> bool:
-    return "chunked" in _codings(headers, "transfer-encoding")
+    return headers.has_any(_TRANSFER) and "chunked" in _codings(headers, "transfer-encoding")
 
 
 def strong_etag(headers: Headers) -> str | None:
