@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 import asyncdl
-from asyncdl.gate import Gate
-from asyncdl.slots import Kind
+from asyncdl.gate import Gate, Turn
 from asyncdl.testing import Fault, Origin
 from asyncdl.testing.ledger import RequestRecord
 from tests.support.flow import EAGER, PART, fetch, holds, small
@@ -61,20 +60,20 @@ async def test_one_for_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     """Retry-After in one answer of many holds every new request back."""
     parts = 24
     told, let_go = [], []
-    throttled, enter = Gate.throttled, Gate.enter
+    throttled, enter = Gate.throttled, Turn.__aenter__
 
     def note_told(gate: Gate, *arguments: Any, **more: Any) -> None:
         throttled(gate, *arguments, **more)
         told.append(monotonic())
 
-    async def note_let_go(gate: Gate, kind: Kind) -> int:
-        epoch = await enter(gate, kind)
+    async def note_let_go(turn: Turn) -> Turn:
+        await enter(turn)
         let_go.append(monotonic())
-        return epoch
+        return turn
 
     # At the gate, and not where they arrive: what is on its way when the answer is read is nobody's fault.
     monkeypatch.setattr(Gate, "throttled", note_told)
-    monkeypatch.setattr(Gate, "enter", note_let_go)
+    monkeypatch.setattr(Turn, "__aenter__", note_let_go)
     async with Origin(rate=RATE) as origin:
         content = origin.add("/object", parts * PART)
         origin.script(Fault(request=5, status=429, headers={"Retry-After": "1"}))
