@@ -72,7 +72,8 @@ class PooledHandler(HeadFirst, asyncio.BufferedProtocol):
         first, rest = bytes(head.room[:end]), head.keep(end, nbytes)  # before anything else is read into that
         self.data_received(first)
         self.held = rest
-        if self._payload is None or self._payload.is_eof():
+        # A body may hold what ends a head: behind what the parser has had of it, nothing may be held back.
+        if self._payload is None or self._payload.is_eof() or self._payload.total_bytes:
             self.parse_held()
 
     def parse_held(self) -> None:
