@@ -34,7 +34,7 @@ class Bound:
 
     def move(self, row: Row) -> None:
         """Ring when that row says, counted from now, and not before."""
-        self._row.drop(self)
+        self.cancel()
         self._row = row
         self._due = row.add(self)
 
