@@ -294,7 +294,8 @@ class Batch:
                 if isinstance(file.request.source, str | SignedUrl) and not is_cancelled():
                     following = self._following()
             finally:
-                if following is None:
+                # Where there is room for more than the next one, whoever looks further ahead is to do so.
+                if following is None or self._has_room():
                     self._changed.set()
 
     def _following(self) -> _File | None:

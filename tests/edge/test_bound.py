@@ -14,7 +14,7 @@ async def test_second_chance_of_what_is_over() -> None:
     bound = Bound(connecting)
     try:
         async with bound.timeout:
-            time.sleep(0.2)  # noqa: ASYNC251  # whatever else keeps the event loop
+            time.sleep(0.2)  # whatever else keeps the event loop
             await asyncio.sleep(0)
             await asyncio.sleep(0)
             second_chance = bound._timer
