@@ -203,7 +203,7 @@ class PooledBody:
         elif self._buffer is None:
             self._pause_unless_taken()
 
-    def feed(self, data: bytes) -> None:
+    def feed(self, data: bytes | memoryview) -> None:
         """Take what aiohttp has read already."""
         view = memoryview(data)[: self.left]
         while view:

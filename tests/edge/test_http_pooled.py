@@ -239,10 +239,8 @@ class TestHandOver:
             transport(pooled_buffers=True, chunk_size=CHUNK) as over,
             server.asked(over, START, START + LENGTH) as (response, _),
         ):
-            handler = handler_of(response)
-            await until(
-                lambda: response._raw.content.total_bytes + len(handler.held.view if handler.held else b"") == ahead
-            )  # type: ignore[attr-defined]
+            handler, content = handler_of(response), response._raw.content  # type: ignore[attr-defined]
+            await until(lambda: content.total_bytes + len(handler.held.view if handler.held else b"") == ahead)
             assert handler.transport is not None
             handler.transport.abort()
             body = response.body(START, START + LENGTH)
