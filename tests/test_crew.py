@@ -69,6 +69,7 @@ async def begin(
         pytest.param([(0.01, 2 * MB, 0.004)], 0.0, 8, id="the loop has time left"),
         pytest.param([(0.01, 0.5 * MB, 0.01)], 0.0, 8, id="the loop is busy with something else"),
         pytest.param([(0.01, 6 * MB), (0.01, 0.0)], float("-inf"), 8, id="no response yet"),
+        pytest.param([(0.01, 0.1 * MB)], -0.0099, 8, id="the response and what came along with it"),
     ],
 )
 async def test_how_many(
@@ -89,3 +90,9 @@ async def test_what_is_presumed_of_the_others(clock: ManualClock, monkeypatch: p
     assert presumed < FAST
 
     assert (await begin(clock, [(0.01, 0.0)], monkeypatch, ago=float("-inf")))[1] == 0.0
+
+
+async def test_a_moment_tells_nothing(clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What came along with a response that has just come is not multiplied to a rate that no network has."""
+    _, presumed = await begin(clock, [(0.01, 0.1 * MB)], monkeypatch, ago=-0.0099)
+    assert 10 * MB == pytest.approx(presumed)
