@@ -96,3 +96,35 @@ async def test_a_moment_tells_nothing(clock: ManualClock, monkeypatch: pytest.Mo
     """What came along with a response that has just come is not multiplied to a rate that no network has."""
     _, presumed = await begin(clock, [(0.01, 0.1 * MB)], monkeypatch, ago=-0.0099)
     assert 10 * MB == pytest.approx(presumed)
+
+
+@pytest.mark.parametrize(
+    ("at_work", "wanted", "sequential", "expected"),
+    [
+        pytest.param(1, 4, False, 1, id="alone"),
+        pytest.param(1, 1, False, 0, id="alone, and no other is wanted"),
+        pytest.param(1, 4, True, 0, id="the only stream"),
+        pytest.param(2, 4, False, 0, id="two"),
+    ],
+)
+async def test_company(
+    clock: ManualClock,
+    monkeypatch: pytest.MonkeyPatch,
+    at_work: int,
+    wanted: int,
+    sequential: bool,
+    expected: int,
+) -> None:
+    """Where all parts have been begun, a fetcher that is alone gets one who could take over, and no more than one."""
+    job = SimpleNamespace(
+        options=Options(),
+        scheduler=SimpleNamespace(planner=None),
+        fetchers=[asyncio.get_running_loop().create_future() for _ in range(at_work)],
+        sequential=sequential,
+    )
+    crew = Crew(cast("Job", job), asyncio.create_task, 16)
+    begun: list[object] = []
+    monkeypatch.setattr(crew, "begin", begun.append)
+
+    assert not crew._send(wanted)
+    assert [None] * expected == begun
