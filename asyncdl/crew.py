@@ -65,6 +65,8 @@ class Crew:
         looked = await self._look()
         since = job.clock.monotonic() - job.learnt
         if since > 0:
+            # What came along with a response that has only just come was on its way for longer.
+            since = max(since, FIRST_LOOK)
             job.scheduler.presumed = job.scheduler.received / since
         if is_enough(job.scheduler.received, since):
             return 1

@@ -68,7 +68,9 @@ class Receiver:
                 await self._job.intake.put(chunk)
                 self._brought(chunk, claim, lease)
                 return
-            await self._receive(response.body(part.start, part.stop), claim, lease, part.stop, divisible=True)
+            # The only stream may go on as a part: nobody is there to bring what would be taken from it.
+            divisible = not self._job.sequential
+            await self._receive(response.body(part.start, part.stop), claim, lease, part.stop, divisible=divisible)
             return
         try:
             await self._receive(response.body(part.start, None), claim, lease, part.stop)

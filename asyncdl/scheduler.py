@@ -167,6 +167,7 @@ class Scheduler:
             yield transfer
         finally:
             self._transfers.remove(transfer)
+            watch.looked = bool  # or the two would keep each other, and the body
             self._received += watch.received
             self._note_rate(watch.received, watch.age)
 

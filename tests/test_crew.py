@@ -69,6 +69,7 @@ async def begin(
         pytest.param([(0.01, 2 * MB, 0.004)], 0.0, 8, id="the loop has time left"),
         pytest.param([(0.01, 0.5 * MB, 0.01)], 0.0, 8, id="the loop is busy with something else"),
         pytest.param([(0.01, 6 * MB), (0.01, 0.0)], float("-inf"), 8, id="no response yet"),
+        pytest.param([(0.01, 0.1 * MB)], -0.0099, 8, id="the response and what came along with it"),
     ],
 )
 async def test_how_many(
@@ -89,3 +90,41 @@ async def test_what_is_presumed_of_the_others(clock: ManualClock, monkeypatch: p
     assert presumed < FAST
 
     assert (await begin(clock, [(0.01, 0.0)], monkeypatch, ago=float("-inf")))[1] == 0.0
+
+
+async def test_a_moment_tells_nothing(clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What came along with a response that has just come is not multiplied to a rate that no network has."""
+    _, presumed = await begin(clock, [(0.01, 0.1 * MB)], monkeypatch, ago=-0.0099)
+    assert 10 * MB == pytest.approx(presumed)
+
+
+@pytest.mark.parametrize(
+    ("at_work", "wanted", "sequential", "expected"),
+    [
+        pytest.param(1, 4, False, 1, id="alone"),
+        pytest.param(1, 1, False, 0, id="alone, and no other is wanted"),
+        pytest.param(1, 4, True, 0, id="the only stream"),
+        pytest.param(2, 4, False, 0, id="two"),
+    ],
+)
+async def test_company(
+    clock: ManualClock,
+    monkeypatch: pytest.MonkeyPatch,
+    at_work: int,
+    wanted: int,
+    sequential: bool,
+    expected: int,
+) -> None:
+    """Where all parts have been begun, a fetcher that is alone gets one who could take over, and no more than one."""
+    job = SimpleNamespace(
+        options=Options(),
+        scheduler=SimpleNamespace(planner=None),
+        fetchers=[asyncio.get_running_loop().create_future() for _ in range(at_work)],
+        sequential=sequential,
+    )
+    crew = Crew(cast("Job", job), asyncio.create_task, 16)
+    begun: list[object] = []
+    monkeypatch.setattr(crew, "begin", begun.append)
+
+    assert not crew._send(wanted)
+    assert [None] * expected == begun

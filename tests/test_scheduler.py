@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -406,6 +407,15 @@ class TestGivingUp:
             watch.looked()
 
             assert (False, 0) == (transfer.cut, watch.interrupts)
+
+    async def test_what_has_ended_is_let_go(self) -> None:
+        """At once, with its body and all: not when the garbage collector comes by, which a caller may have stopped."""
+        scheduler, watch = make_scheduler(), Watched()
+        kept = weakref.ref(watch)
+        with scheduler.receiving(Claim(0, MIB), cast("Watch", watch), divisible=True):
+            del watch
+
+        assert kept() is None
 
     async def test_each_of_its_pieces_is_given_more_time(self) -> None:
         """However they are cut: a server that is slow at these bytes is asked for them ever more rarely."""

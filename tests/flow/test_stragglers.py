@@ -196,6 +196,28 @@ async def test_a_stream_is_left_alone(tmp_path: Path) -> None:
     assert 1 == result.requests
 
 
+async def test_a_stream_that_goes_on_with_ranges_is_left_alone(tmp_path: Path) -> None:
+    """A server that ignored ranges, and no longer does, stalls: nobody else brings the rest of the only stream."""
+    part = 512 * KIB
+    async with Origin(rate=8 * RATE) as origin:
+        content = origin.add("/object", 4 * part)
+        origin.script(
+            Fault(request={1, 2, 3}, ignore_range=True),
+            Fault(request=4, ignore_range=True, drop_after=part),
+            Fault(request=5, stall_after=0),
+        )
+
+        result = await fetch(
+            origin.url("/object"),
+            tmp_path / "file",
+            options=options(1, part),
+            timeouts=asyncdl.Timeouts(connect=30, response=30, stall=4, low_speed=None),
+        )
+
+        assert holds(tmp_path / "file", content)
+    assert 7 == result.requests
+
+
 async def test_half_of_what_is_left(tmp_path: Path) -> None:
     """One connection has much more to do than the others, at the same speed: the idle ones take their share."""
     size = 8 * 1024 * KIB
