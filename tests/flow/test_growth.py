@@ -31,8 +31,8 @@ async def test_more_where_each_has_its_own_rate(tmp_path: Path, no_leaks: object
 
 async def test_no_more_where_all_share(tmp_path: Path, no_leaks: object) -> None:
     """A link that is full with two is tried with more, and they are let go again."""
-    async with Origin(total_rate=24.0 * PART) as origin:
-        content = origin.add("/object", 72 * PART)
+    async with Origin(total_rate=96.0 * PART) as origin:
+        content = origin.add("/object", 288 * PART)
 
         await fetch(origin.url("/object"), tmp_path / "file", options=growing(64, 2))
 
