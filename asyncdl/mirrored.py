@@ -74,6 +74,8 @@ async def patiently(opening: AbstractAsyncContextManager[Response], seconds: flo
     try:
         async with bound.timeout, opening as response:
             bound.cancel()
+            if not bound.timeout.expired():
+                bound.timeout.reschedule(None)  # it may have rung in this very turn of the loop
             yield response
     except TimeoutError as error:
         if not bound.timeout.expired() or isinstance(error, TransferError):

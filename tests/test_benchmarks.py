@@ -266,13 +266,13 @@ def test_the_paced_origin(tmp_path: Path) -> None:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with pacing(fill(tmp_path / "file", content.size)) as origin:
         asked = urllib.request.Request(origin.url, headers={"Range": "bytes=1000-1999"})
-        with opener.open(asked, timeout=10) as answer:
+        with opener.open(asked, timeout=60) as answer:
             assert (206, "bytes 1000-1999/1048576") == (answer.status, answer.headers["Content-Range"])
             assert content.read(1000, 2000) == answer.read()
         assert (1, 1000) == (origin.counts()["requests"], origin.counts()["sent"])
         origin.set(rate=5 * MIB)
         began = time.monotonic()
-        with opener.open(origin.url, timeout=10) as answer:
+        with opener.open(origin.url, timeout=60) as answer:
             assert content.read(0, content.size) == answer.read()
 
         assert 0.15 < time.monotonic() - began

@@ -29,7 +29,7 @@ def run(*command: str, cwd: Path, **environment: str) -> str:
     """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "COVERAGE", "PIP_"))}
     done = subprocess.run(
-        command, cwd=cwd, env={**kept, **environment}, capture_output=True, text=True, timeout=50, check=False
+        command, cwd=cwd, env={**kept, **environment}, capture_output=True, text=True, timeout=150, check=False
     )
 
     assert 0 == done.returncode, done.stdout + done.stderr

@@ -282,12 +282,25 @@ class TestAnswer:
 
     async def test_answer_that_comes_while_we_are_held_up(self) -> None:
         """The caller's own code held the loop for longer than the answer had: it is taken all the same."""
-        answered = asyncio.Event()
+        answered, loop = asyncio.Event(), asyncio.get_running_loop()
 
         def hold() -> None:
             time.sleep(0.5)
-            answered.set()
+            loop.call_soon(loop.call_soon, answered.set)  # what has arrived takes a turn or two to be read
 
-        asyncio.get_running_loop().call_later(0.01, hold)
+        loop.call_later(0.01, hold)
         async with patiently(self.opening(answered), 0.2) as response:
+            assert response is self.ANSWER
+
+    async def test_answer_in_the_last_moment(self) -> None:
+        """It may be taken or not; what is taken is not given up a moment later."""
+        answered, loop = asyncio.Event(), asyncio.get_running_loop()
+
+        def hold() -> None:
+            time.sleep(0.05)  # not long enough to count as held up
+            loop.call_soon(answered.set)
+
+        loop.call_later(0, hold)
+        async with patiently(self.opening(answered), 0.01) as response:
+            await asyncio.sleep(0.01)
             assert response is self.ANSWER

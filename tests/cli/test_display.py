@@ -316,7 +316,7 @@ def test_a_reader_that_left_is_no_error() -> None:
     ) as child:
         assert child.stdout is not None
         child.stdout.close()
-        _, said = child.communicate(b"", timeout=30)
+        _, said = child.communicate(b"", timeout=120)
 
     assert (0, b"") == (child.returncode, said)
 

@@ -263,7 +263,7 @@ asyncio.run(main())
             [sys.executable, "-c", program, str(Path(files.__file__).parents[2]), str(tmp_path)],
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=120,
             check=False,
         )
 

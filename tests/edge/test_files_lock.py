@@ -74,7 +74,7 @@ class TestLock:
             with pytest.raises(DestinationBusyError):
                 await PartFile.create(dest, if_exists="skip")
             holder.kill()
-            holder.wait(10)
+            holder.wait(60)
 
         assert part_of(dest).exists()
         file = await written(dest)

@@ -61,7 +61,7 @@ def racing(step: Callable[[], None]) -> Iterator[list[int]]:
         yield laps
     finally:
         over.set()
-        thread.join(10)
+        thread.join(60)
 
 
 async def attempt(dest: Path, if_exists: IfExists) -> bool:

@@ -104,7 +104,7 @@ async def main():
     await file.abandon()
 asyncio.run(main())
 """
-        run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True)
+        run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=True)
 
         refused = f"{errno.EFBIG} None"
         assert [refused, "4000", refused, "4000"] == run.stdout.splitlines()
@@ -189,7 +189,7 @@ asyncio.run(main())
             [*command, "inject=fallocate:error=EOPNOTSUPP", sys.executable, "-c", program],
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=120,
             check=False,
         )
         if "ptrace" in run.stderr:

@@ -418,7 +418,7 @@ async def test_beats_are_what_counts(dest: Path, monkeypatch: pytest.MonkeyPatch
     class Looking(Elsewhere):
         def status(self, path: FileName) -> os.stat_result | None:
             if Path(path) == Names.of(dest).journal and looked.is_set():
-                begun.wait(10)
+                begun.wait(60)
             status = super().status(path)
             if Path(path) == Names.of(dest).journal:
                 looked.set()

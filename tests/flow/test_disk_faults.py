@@ -124,12 +124,12 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     mount = tmp_path / "mount"
     mount.mkdir()
     done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(mount)], capture_output=True, timeout=10, check=False
+        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(mount)], capture_output=True, timeout=60, check=False
     )
     if done.returncode:
         pytest.skip(f"cannot mount a tmpfs: {done.stderr.decode().strip()}")
     yield mount
-    subprocess.run(["umount", "-l", str(mount)], timeout=10, check=True)
+    subprocess.run(["umount", "-l", str(mount)], timeout=60, check=True)
 
 
 @pytest.mark.parametrize("preallocate", [True, False], ids=["reserved", "not reserved"])
@@ -205,7 +205,7 @@ async def test_file_size_limit(tmp_path: Path) -> None:
         ended = subprocess.run(  # the origin is a process of its own
             [sys.executable, "-c", textwrap.dedent(code), origin.url, str(tmp_path / "file")],
             capture_output=True,
-            timeout=30,
+            timeout=120,
             check=True,
         )
 

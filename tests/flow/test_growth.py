@@ -45,8 +45,8 @@ async def test_no_more_where_it_is_our_own_work(tmp_path: Path, monkeypatch: pyt
 
 async def test_no_more_where_all_share(tmp_path: Path, no_leaks: object) -> None:
     """A link that is full with two is tried with more now and then, and never with as many as are allowed."""
-    async with Origin(total_rate=24.0 * PART) as origin:
-        content = origin.add("/object", 72 * PART)
+    async with Origin(total_rate=96.0 * PART) as origin:
+        content = origin.add("/object", 288 * PART)
 
         await fetch(origin.url("/object"), tmp_path / "file", options=growing(64, 2))
 

@@ -170,7 +170,7 @@ async def test_forward_proxy_that_has_it_already(squid: Squid, nginx: Nginx, tmp
     options = small(4, part_size=PART, proxy=squid.base)
     # Whole, as squid keeps it; of ranges it would keep nothing.
     with urllib.request.build_opener(urllib.request.ProxyHandler({"http": squid.base})).open(
-        nginx.url("model.bin"), timeout=10
+        nginx.url("model.bin"), timeout=60
     ) as response:
         assert content.read(0, SIZE) == response.read()
 

@@ -46,7 +46,7 @@ def ask(url: str, **headers: str) -> http.client.HTTPResponse:
     """The answer to a plain request; its body is not read."""
     split = urlsplit(url)
     assert split.hostname is not None
-    connection = http.client.HTTPConnection(split.hostname, split.port, timeout=10)
+    connection = http.client.HTTPConnection(split.hostname, split.port, timeout=60)
     try:
         connection.request("GET", split.path, headers=headers)
         response = connection.getresponse()

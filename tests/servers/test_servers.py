@@ -20,7 +20,7 @@ pytestmark = pytest.mark.server
 
 SIZE = 300_000
 #: Servers count in whole seconds: one that is cut off, and one for the comparison.
-EXPIRY_WITHIN = 3.0
+EXPIRY_WITHIN = 60.0
 
 
 @dataclass
@@ -36,7 +36,7 @@ def get(url: str, **headers: str) -> Answer:
     """One GET on a connection of its own, with the URL as it is."""
     split = urlsplit(url)
     assert split.hostname is not None
-    connection = http.client.HTTPConnection(split.hostname, split.port, timeout=10)
+    connection = http.client.HTTPConnection(split.hostname, split.port, timeout=60)
     try:
         connection.request("GET", f"{split.path}?{split.query}", headers=headers)
         response = connection.getresponse()
@@ -79,7 +79,7 @@ def test_nginx_serves_a_range(nginx: Nginx) -> None:
 def test_nginx_refuses_an_expired_url(nginx: Nginx) -> None:
     """A URL that was good once answers 410 and not a byte of the file."""
     nginx.add("file", SIZE)
-    url = nginx.sign("file", 1)
+    url = nginx.sign("file", 2)
     first, last = get(url), get_until(url, 410)
 
     assert (200, 410) == (first.status, last.status)
@@ -141,7 +141,7 @@ def test_s3_serves_a_presigned_url(s3: S3, key: str, version: SignatureVersion) 
 def test_s3_refuses_an_expired_url(s3: S3, version: SignatureVersion) -> None:
     """A presigned URL that has expired answers 403 with S3's own words."""
     s3.put("file", SIZE)
-    url = s3.presign("file", 1, version)
+    url = s3.presign("file", 3, version)
     first, last = get(url), get_until(url, 403)
 
     assert (200, 403) == (first.status, last.status)

@@ -107,8 +107,10 @@ def test_command(serve: Serve, tmp_path: Path, ca_file: Path, certificate: Path)
     content = site.add("model.bin", SIZE)
     command = [sys.executable, "-m", "asyncdl", "-q", site.url("model.bin"), "-o", str(tmp_path / "file")]
 
-    refused = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
-    done = subprocess.run([*command, "--cacert", str(ca_file)], capture_output=True, text=True, timeout=30, check=False)
+    refused = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        [*command, "--cacert", str(ca_file)], capture_output=True, text=True, timeout=120, check=False
+    )
 
     assert (3, 0) == (refused.returncode, done.returncode), refused.stderr + done.stderr
     assert holds(tmp_path / "file", content)

@@ -225,7 +225,7 @@ async def test_standard_input_is_read_as_it_comes(origin: Origin, tmp_path: Path
 async def test_so_many_at_a_time(origin: Origin, tmp_path: Path) -> None:
     """`-j`; a host is asked for no more at once than that, where each file is one request."""
     urls = _files(origin, *(f"{number}.bin" for number in range(12)))
-    origin.latency = 0.05
+    origin.latency = 0.25
     text = "\n".join(urls.values())
     ended = await run("-i", "-", "-j", "3", "-q", "-d", tmp_path, stdin=text)
 
