@@ -285,13 +285,8 @@ def _is_chunked(headers: Headers) -> bool:
 
 def strong_etag(headers: Headers) -> str | None:
     """The one entity tag if it is strong: only such a one proves that two ranges belong together."""
-    return _by_strength(_only_tag(headers))[0]
-
-
-def _by_strength(tag: str | None) -> tuple[str | None, str | None]:
-    """The tag as a strong one, and as a weak one: it is one of them."""
-    weak = tag is not None and tag.startswith("W/")
-    return (None, tag) if weak else (tag, None)
+    tag = _only_tag(headers)
+    return None if tag is None or tag.startswith("W/") else tag
 
 
 def _only_tag(headers: Headers) -> str | None:
@@ -334,8 +329,8 @@ def _same_object(headers: Headers, asked: Asked, size: int | None) -> Changed | 
 
 
 def _remote(headers: Headers, asked: Asked, size: int | None) -> RemoteObject:
-    strong, weak = _by_strength(_only_tag(headers))
-    modified, known = headers.get("last-modified"), asked.remote
+    tag, modified, known = _only_tag(headers), headers.get("last-modified"), asked.remote
+    strong, weak = (None, tag) if tag is not None and tag.startswith("W/") else (tag, None)
     if known is None:
         return RemoteObject(size, strong, modified, weak)
     return RemoteObject(
