@@ -87,8 +87,8 @@ async def test_fault_that_passes_costs_no_byte(
     assert applied > 0
     assert ["file"] == os.listdir(tmp_path)
     # A request that was not answered at all may be sent once more by aiohttp itself; what a stalled connection owes
-    # may be taken over by an idle one before the stall counts as a fault.
-    fewest = 1 if fault.raw == b"" else applied if connections == 1 or fault.stall_after is None else 0
+    # may be taken over by an idle one, or given up by itself, before the stall counts as a fault.
+    fewest = 1 if fault.raw == b"" else applied if fault.stall_after is None else 0
     assert result.retries == 0 if fault in HARMLESS else fewest <= result.retries <= applied
     assert SIZE == result.fetched
 
