@@ -1,7 +1,8 @@
-"""Short blocking calls: one thread runs them one after another, and more do where a call takes long.
+"""Blocking calls in threads: short ones one after another, and those that take their time each at once.
 
 Each thread that runs Python wants the interpreter's lock for itself, and the event loop has to get it back from each;
-so calls that take some microseconds are done soonest by one. A disk that takes its time to sync is a different case.
+so calls that take some microseconds are done soonest by one, and more help where a call takes long. What is known to
+take long, as a large write or a sync does, has a thread of its own.
 
 The threads are not of the loop's own pool: `asyncio.run` waits for those without a bound, and so would whoever gave up
 on a disk that hangs; and where others keep that pool busy, nothing would be done here.
@@ -38,6 +39,7 @@ _MOST_HELD: Final = 16
 
 # Nothing that is kept here between calls may lead to the loop: no loop would ever go.
 _of_loops: WeakKeyDictionary[asyncio.AbstractEventLoop, Errands] = WeakKeyDictionary()
+_long_of_loops: WeakKeyDictionary[asyncio.AbstractEventLoop, Errands] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +74,24 @@ def errand(call: Callable[[], T | Joint[T]]) -> asyncio.Future[T]:
     return errands.run(call)
 
 
-class Errands:
-    """Those of one event loop."""
+def long_errand(call: Callable[[], T]) -> asyncio.Future[T]:
+    """As `errand`, for a call that takes long: it waits for no other. How many there are at once is the caller's."""
+    loop = asyncio.get_running_loop()
+    errands = _long_of_loops.get(loop)
+    if errands is None:
+        errands = _long_of_loops[loop] = Errands(at_once=True)
+    return errands.run(call)
 
-    def __init__(self) -> None:
+
+class Errands:
+    """Those of one event loop.
+
+    Args:
+        at_once: each call has a thread, however many there are.
+    """
+
+    def __init__(self, *, at_once: bool = False) -> None:
+        self._at_once = at_once
         self._lock = threading.Lock()
         #: Each idle thread waits to get its own; the one that has been idle for the shortest time is called first.
         self._bells: list[LockType] = []
@@ -91,7 +107,7 @@ class Errands:
         loop = asyncio.get_running_loop()
         outcome: asyncio.Future[T] = loop.create_future()
         with self._lock:
-            at_work = self._busy > 0
+            at_work = self._busy > 0 and not self._at_once
             if not at_work:
                 self._send_one()  # it looks for something to do once we are out of here
             self._waiting.append((call, outcome))

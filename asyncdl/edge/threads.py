@@ -11,26 +11,15 @@ import contextlib
 import threading
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from typing import Generic, TypeVar
 
-import anyio
-import anyio.to_thread
-
-from asyncdl.edge.errands import Joint, errand
+from asyncdl.edge.errands import Joint, errand, long_errand
 
 T = TypeVar("T")
 
 #: Seconds a cancelled task waits for the blocking call that is under way.
 GRACE = 2.0
-
-
-@dataclass(slots=True)
-class _Turn:
-    """One call: either its thread begins it, or it is called off before that."""
-
-    begun: bool = False
-    called_off: bool = False
 
 
 class Worker:
@@ -42,41 +31,43 @@ class Worker:
 
     def __init__(self, release: Callable[[], None]) -> None:
         self._release = release
-        self._lanes: defaultdict[str, anyio.CapacityLimiter] = defaultdict(lambda: anyio.CapacityLimiter(1))
+        self._lanes: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._lock = threading.Lock()
         self._running = 0
         self._closed = False
 
     async def run(self, call: Callable[[], T], *, lane: str = "") -> T:
-        """The result of `call`. A cancellation is raised after the call has ended, or after `GRACE` seconds."""
+        """The result of `call`. A cancellation is raised after the call has ended, or after `GRACE` seconds.
+
+        Raises:
+            RuntimeError: the system gives us no thread.
+        """
         with self._lock:
             self._running += 1
-        turn = _Turn()
-        running = asyncio.ensure_future(anyio.to_thread.run_sync(self._guarded, call, turn, limiter=self._lanes[lane]))
-        running.add_done_callback(lambda _: self._call_off(turn))
+        turn = self._lanes[lane]
+        try:
+            await turn.acquire()
+            try:
+                running = long_errand(partial(self._guarded, call))
+            except BaseException:
+                turn.release()
+                raise
+        except BaseException:
+            self._end()
+            raise
+        # Not before the call has ended, however little anybody still waits for it.
+        running.add_done_callback(lambda _: turn.release())
         try:
             return await asyncio.shield(running)
         except asyncio.CancelledError:
             await _outwait(running)
             raise
 
-    def _guarded(self, call: Callable[[], T], turn: _Turn) -> T:
-        with self._lock:
-            if turn.called_off:
-                raise RuntimeError("nobody waits for this call any more")
-            turn.begun = True
+    def _guarded(self, call: Callable[[], T]) -> T:
         try:
             return call()
         finally:
             self._end()
-
-    def _call_off(self, turn: _Turn) -> None:
-        """A loop that ends cancels what waits for a thread, sometimes before the thread has begun."""
-        with self._lock:
-            if turn.begun:
-                return
-            turn.called_off = True
-        self._end()
 
     def _end(self) -> None:
         with self._lock:

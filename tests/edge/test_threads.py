@@ -394,19 +394,54 @@ def test_loop_that_ends_under_a_write(tmp_path: Path, disk: SlowDisk) -> None:
     assert disk.still_ours
 
 
-async def test_call_that_is_called_off_before_its_thread_begins() -> None:
-    """A loop that ends cancels every task at once: what a call would have used is given back all the same."""
-    released: list[bool] = []
+async def test_called_off_before_its_turn(worker: Worker, call: Call, releases: list[str]) -> None:
+    """A loop that ends cancels every task at once: what has not begun never does, and all is given back."""
     calls: list[bool] = []
-    worker = Worker(lambda: released.append(True))
-    task = asyncio.create_task(worker.run(lambda: calls.append(True)))
+    begun = asyncio.create_task(worker.run(call))
+    await call.wait_begun()
+    waiting = asyncio.create_task(worker.run(lambda: calls.append(True)))
     await asyncio.sleep(0)
 
-    for other in asyncio.all_tasks() - {asyncio.current_task()}:
-        other.cancel()
+    waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await task
+        await waiting
     worker.close()
+    assert [] == releases
+    call.go.set()
 
+    assert "done" == await begun
     assert [] == calls
-    assert [True] == released
+    assert 1 == len(releases)
+
+
+@pytest.mark.usefixtures("short_grace")
+async def test_lane_of_a_stuck_call_stays_taken(worker: Worker, call: Call) -> None:
+    """Whoever waited for a call may have given up: the next of its lane does not begin beside it."""
+    stuck = asyncio.create_task(worker.run(call))
+    await call.wait_begun()
+    stuck.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await stuck
+
+    following = asyncio.create_task(worker.run(call.ended.is_set))
+    assert "beside it" == await worker.run(lambda: "beside it", lane="other")
+    assert not following.done()
+    call.go.set()
+
+    assert await asyncio.wait_for(following, BOUND)
+
+
+async def test_no_thread_to_be_had(monkeypatch: pytest.MonkeyPatch, worker: Worker, releases: list[str]) -> None:
+    """A call that could not be begun keeps neither its lane nor what it would have used."""
+
+    def refuse(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError, match="can't start"):
+            await worker.run(lambda: "done")
+
+    assert "done" == await asyncio.wait_for(worker.run(lambda: "done"), BOUND)
+    worker.close()
+    assert 1 == len(releases)
