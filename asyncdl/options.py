@@ -95,7 +95,7 @@ class Options:
         allow_private_redirects: follow redirects from hosts of the public Internet to private, loopback, link-local and
             other special addresses. Over a proxy or a session of the caller's, only addresses in the URL itself and
             names like localhost can be told apart.
-        preallocate: reserve the whole size on disk before the first byte, where the file system can.
+        preallocate: reserve the whole size on disk before the first byte, where the file system can, and is no memory.
         check_space: refuse an object that is larger than the space that is free.
         resume: go on with what an earlier download to the same destination left, if it is proven to be of the same
             object: by a strong entity tag, or by a checksum that is known and will be verified.

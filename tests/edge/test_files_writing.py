@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 from typing import Any
@@ -148,8 +149,9 @@ asyncio.run(main())
 
 @pytest.mark.usefixtures("no_leaks")
 class TestReserving:
-    async def test_takes_the_space(self, dest: Path) -> None:
+    async def test_takes_the_space(self, dest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """The blocks are the file's before a byte is written."""
+        monkeypatch.setattr(space, "_TMPFS_MAGIC", 0)  # that of the test may be one
         file = await PartFile.create(dest, if_exists="skip")
         await file.reserve(1 << 20)
         status = part_of(dest).stat()
@@ -177,7 +179,9 @@ class TestReserving:
         program = f"""
 import asyncio
 from pathlib import Path
+from asyncdl.edge import space
 from asyncdl.edge.files import PartFile
+space._TMPFS_MAGIC = 0
 async def main():
     file = await PartFile.create(Path({str(dest)!r}), if_exists="skip")
     await file.reserve(1 << 20)
@@ -198,6 +202,17 @@ asyncio.run(main())
         assert 0 == run.returncode, run.stderr
         calls = trace.read_text()
         assert (1, 0) == (calls.count("fallocate("), calls.count("pwrite64("))
+
+    @pytest.mark.skipif(not Path("/dev/shm").is_mount(), reason="needs a tmpfs")
+    async def test_memory_is_not_reserved(self) -> None:
+        """A tmpfs would take its pages one by one, and writes would wait for it."""
+        with tempfile.TemporaryDirectory(dir="/dev/shm") as place:
+            file = await PartFile.create(Path(place) / "file", if_exists="skip")
+            await file.reserve(1 << 20)
+            status = part_of(Path(place) / "file").stat()
+            await file.abandon()
+
+        assert (1 << 20, 0) == (status.st_size, status.st_blocks)
 
     async def test_no_such_call(self, dest: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """The same where the system has no such call at all."""
