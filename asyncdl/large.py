@@ -76,7 +76,9 @@ class LargeObject:
         known = remote if self._proven or not keep else replace(remote, etag=None)
         head = Head.of(known, checksum=self._pinned, declared_size=self._request.size, part_size=part_size)
         await self._sink.begin(head, keep)
-        self.writer.begin(Verifier(wanted, self._sink.examine, held=keep), keep)
+        verifier = Verifier(wanted, self._sink.examine, held=keep)
+        await verifier.load()
+        self.writer.begin(verifier, keep)
         return keep
 
     def _keep(self, remote: RemoteObject, claim: Claim) -> tuple[Held, ...]:

@@ -77,6 +77,11 @@ class Verifier:
         """The bytes from this one on may be read back; None where none will be, unless something is wrong."""
         return None if self._hash is None else self._hash.prefix.hashed
 
+    async def load(self) -> None:
+        """Load what the sums need while no byte waits for it: the interpreter does little else meanwhile."""
+        if self._wanted is not None:
+            await errand(hashing.best_crc if self._hash else partial(hashing.available, self._wanted.algorithm))
+
     def _crc(self) -> str | None:
         """The CRC that is kept. Not on the event loop: it may have to load a library."""
         if self._wanted is None:
