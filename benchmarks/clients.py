@@ -174,6 +174,7 @@ CLIENTS: tuple[Client, ...] = (
     Client(name="pypdl", kind="peer", command=_library("pypdl"), module="pypdl"),
     Client(name="parfive", kind="peer", command=_library("parfive"), module="parfive", https=False),
     Client(name="limit: recv_into", kind="limit", command=_limit("recv"), ranges=False),
+    Client(name="limit: recv_into, sha256", kind="limit", command=_limit("sha256"), ranges=False, checksum=True),
     Client(name="limit: aiohttp", kind="limit", command=_limit("aiohttp"), module="aiohttp", ranges=False),
     Client(name="limit: splice", kind="limit", command=_limit("splice"), ranges=False, https=False),
 )

@@ -15,7 +15,7 @@ from benchmarks.nginx import fill, serving
 from benchmarks.rounds import Results, Row, interleave
 from benchmarks.settings import GIB, MIB, Settings
 
-OURS, CURL = "asyncdl", "curl + sync"
+OURS, CURL, LIMIT = "asyncdl", "curl + sync", "limit: recv_into + sync"
 
 
 def durable(settings: Settings) -> Results:
@@ -26,7 +26,7 @@ def durable(settings: Settings) -> Results:
         url = site.url(source.name)
         rows = [
             _row(OURS, NAMES["asyncdl"].command, source, url, disk),
-            _row(CURL, _curl_and_sync, source, url, disk),
+            *(_row(name, _then_sync(client), source, url, disk) for name, client in _SYNCED.items()),
         ]
         results = interleave(rows, rounds, place, settings.tell)
     results.facts |= {"size": size, "rounds": rounds}
@@ -56,8 +56,16 @@ def resident(path: Path) -> int:
 _LOWEST_BIT = bytes(number & 1 for number in range(256))
 
 
-def _curl_and_sync(task: Task) -> list[str]:
-    return ["sh", "-c", f"{shlex.join(NAMES['curl'].command(task))} && sync {shlex.quote(str(task.dest))}"]
+#: What is followed by a sync of its file.
+_SYNCED = {CURL: "curl", LIMIT: "limit: recv_into"}
+
+
+def _then_sync(client: str) -> Callable[[Task], list[str]]:
+    return lambda task: [
+        "sh",
+        "-c",
+        f"{shlex.join(NAMES[client].command(task))} && sync {shlex.quote(str(task.dest))}",
+    ]
 
 
 def _row(name: str, command: Callable[[Task], list[str]], source: Path, url: str, disk: Path) -> Row:

@@ -37,7 +37,7 @@ class Goal:
 
     Attributes:
         words: what the number is.
-        bound: of the median.
+        bound: of the median. None: the number is nobody's goal, but what the limit's rows come to, beside a goal.
         sense: whether the number has to be at least or at most the bound.
         ratios: the numbers; raises NotMeasuredError.
         unit: of the number, where it is not a ratio.
@@ -45,7 +45,7 @@ class Goal:
     """
 
     words: str
-    bound: float
+    bound: float | None
     sense: Literal["at least", "at most"]
     ratios: Callable[[Found], Ratios]
     unit: str = ""
@@ -54,11 +54,11 @@ class Goal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """A goal, and what came of it. `met` is None where it could not be judged; `why` says why not."""
+    """A goal, and what came of it. `met` is None where it is none, or could not be judged; `why` says why."""
 
     scenario: str
     words: str
-    bound: float
+    bound: float | None
     sense: str
     unit: str = ""
     against: str = ""
@@ -79,7 +79,9 @@ def judge(scenario: str, goal: Goal, found: Found, *, quick: bool = False) -> Ve
     except NotMeasuredError as error:
         return Verdict(**fixed, why=str(error))  # type: ignore[arg-type]  # of several types, each where it belongs
     median = statistics.median(ratios.values)
-    met = median >= goal.bound if goal.sense == "at least" else median <= goal.bound
+    met = None
+    if goal.bound is not None:
+        met = median >= goal.bound if goal.sense == "at least" else median <= goal.bound
     return Verdict(
         **fixed,  # type: ignore[arg-type]  # as above
         against=ratios.against,

@@ -12,12 +12,14 @@ from benchmarks.settings import GIB, Settings, available, row
 #: Rows of P9 beside the one that verifies nothing.
 VERIFIED = ("sha256", "crc64nvme")
 UNVERIFIED = "unverified"
+LIMIT, LIMIT_VERIFIED = "limit: recv_into", "limit: recv_into, sha256"
 
 
 def one_file(settings: Settings, *, https: bool = False) -> Results:
     """Every client there is, each in its own way, to a tmpfs."""
     size, rounds = settings.sized(GIB // 2, 4 * GIB), settings.times(3, 5)
     here, absent = available(settings, https=https)
+    here = [client for client in here if client.name != LIMIT_VERIFIED]
     with settings.place() as place, serving(place, https=https) as site:
         source = fill(site.root / "object.bin", size)
         url = site.url(source.name, https=https)
@@ -33,13 +35,14 @@ def one_file_https(settings: Settings) -> Results:
 
 
 def verified(settings: Settings) -> Results:
-    """The engine with and without a checksum to compare."""
+    """The engine with and without a checksum to compare, and what hashing costs whoever does nothing else."""
     size, rounds = settings.sized(GIB // 2, 4 * GIB), settings.times(3, 7)
     wanted: dict[str, str | None] = {UNVERIFIED: None, **sums(Content(1, size), list(VERIFIED))}
     with settings.place() as place, serving(place) as site:
         source = fill(site.root / "object.bin", size)
         url, client = site.url(source.name), NAMES["asyncdl"]
         rows: list[Row] = [row(name, client, source, url, checksum=checksum) for name, checksum in wanted.items()]
+        rows += [row(name, NAMES[name], source, url) for name in (LIMIT, LIMIT_VERIFIED)]
         results = interleave(rows, rounds, place, settings.tell, touch=size)
     results.facts |= {"size": size, "rounds": rounds}
     return results

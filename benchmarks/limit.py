@@ -1,8 +1,9 @@
 """The limit: one thread and one socket, nothing but the copies a download cannot do without.
 
-    python -m benchmarks.limit {recv,splice,aiohttp} URL DEST [CA_FILE]
+    python -m benchmarks.limit {recv,sha256,splice,aiohttp} URL DEST [CA_FILE]
 
-`recv` reads into one buffer and writes at an offset; `splice` moves pages from the socket over a pipe to the file.
+`recv` reads into one buffer and writes at an offset; `sha256` hands each of some buffers to a second thread besides;
+`splice` moves pages from the socket over a pipe to the file.
 `aiohttp` is what a client built on that library cannot do without: its import, its session, and a write for each chunk.
 """
 
@@ -13,6 +14,8 @@ import socket
 import sys
 
 _BUFFER = 1 << 20
+#: Between the thread that writes and the one that hashes.
+_BUFFERS = 8
 _PATIENCE = 60.0
 
 
@@ -49,6 +52,41 @@ def recv(url: str, dest: str, ca_file: str | None = None) -> bool:
         written += os.pwrite(target, view[:count], written)
     os.close(target)
     return written == length
+
+
+def sha256(url: str, dest: str, ca_file: str | None = None) -> bool:
+    """As `recv`, and a second thread hashes what the first has written. Whether all bytes came."""
+    import hashlib
+    import threading
+    from queue import SimpleQueue
+
+    free: SimpleQueue[memoryview] = SimpleQueue()
+    full: SimpleQueue[tuple[memoryview, int, int] | None] = SimpleQueue()
+    digest = hashlib.sha256()
+
+    def add_up() -> None:
+        while item := full.get():
+            view, start, stop = item
+            digest.update(view[start:stop])
+            free.put(view)
+
+    hashing = threading.Thread(target=add_up)
+    hashing.start()
+    for _ in range(_BUFFERS):
+        free.put(memoryview(bytearray(_BUFFER)))
+    connection, host, path = _open(url, ca_file)
+    view = free.get()
+    count, start, length = _begin(connection, host, path, view)
+    target, written = os.open(dest, os.O_CREAT | os.O_WRONLY | os.O_TRUNC), 0
+    while count:
+        written += os.pwrite(target, view[start:count], written)
+        full.put((view, start, count))
+        view, start = free.get(), 0
+        count = connection.recv_into(view) if written < length else 0
+    full.put(None)
+    hashing.join()
+    os.close(target)
+    return written == length and bool(digest.digest())
 
 
 def splice(url: str, dest: str, ca_file: str | None = None) -> bool:
@@ -92,4 +130,7 @@ def bare_aiohttp(url: str, dest: str, ca_file: str | None = None) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit({"recv": recv, "splice": splice, "aiohttp": bare_aiohttp}[sys.argv[1]](*sys.argv[2:]) is not True)
+    sys.exit(
+        {"recv": recv, "sha256": sha256, "splice": splice, "aiohttp": bare_aiohttp}[sys.argv[1]](*sys.argv[2:])
+        is not True
+    )

@@ -58,12 +58,12 @@ def _goals(judged: Sequence[Verdict]) -> str:
     lines = [("", "what", "median", "min-max", "goal", "", "against")]
     for verdict in judged:
         sign = "≥" if verdict.sense == "at least" else "≤"
-        goal = f"{sign} {_number(verdict.bound)}{verdict.unit}"
+        goal = "-" if verdict.bound is None else f"{sign} {_number(verdict.bound)}{verdict.unit}"
         if verdict.median is None:
             lines.append((verdict.scenario, verdict.words, "-", "-", goal, "not judged", verdict.why))
             continue
         spread = f"{_number(verdict.least)}-{_number(verdict.most)}"
-        met = "met" if verdict.met else "**not met**"
+        met = {True: "met", False: "**not met**", None: "the limit"}[verdict.met]
         median = f"{_number(verdict.median)}{verdict.unit}"
         lines.append((verdict.scenario, verdict.words, median, spread, goal, met, verdict.against))
     return _table(lines, "llrrrll")

@@ -133,6 +133,14 @@ def test_the_median_decides(sense: Any, values: list[float], met: bool) -> None:
     assert (min(values), max(values)) == (verdict.least, verdict.most)
 
 
+def test_the_limit_has_no_goal() -> None:
+    """What the limit comes to is told, and neither met nor missed."""
+    goal = Goal(words="w", bound=None, sense="at most", ratios=lambda _: Ratios([2.0, 3.0, 7.0], "x"))
+    verdict = judge("P1", goal, {})
+
+    assert (None, 3.0, "") == (verdict.met, verdict.median, verdict.why)
+
+
 def test_what_was_not_measured_is_not_judged() -> None:
     """A row that is missing, and a goal that needs the full sizes, leave a goal open, and say so."""
     goal = Goal(

@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import zlib
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import asyncdl
-from asyncdl.edge import hashing
+from asyncdl.edge import files, hashing
 from asyncdl.model import DIGEST_SIZES
 from asyncdl.rules.checksums import COMBINABLE
 from asyncdl.testing import Content, Fault, Origin
@@ -46,6 +48,34 @@ async def test_right(tmp_path: Path, no_leaks: object, algorithm: str, connectio
 
     assert holds(tmp_path / "file", content)
     assert checksum == str(result.checksum)
+
+
+@pytest.mark.parametrize("algorithm", ["sha256", "crc64nvme"])
+async def test_loaded_before_bytes_come(
+    origin: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, algorithm: str
+) -> None:
+    """Nobody takes a connection for slow because the interpreter is loading a library."""
+    pytest.importorskip("awscrt.checksums")
+    content = origin.add("/object", SIZE)
+    checksum = of(content, algorithm)
+    order: list[str] = []
+    load, write = hashing._awscrt.__wrapped__, files.write_all
+
+    def loads(name: str) -> Any:
+        order.append(name)
+        return load(name)
+
+    def writes(*arguments: Any) -> None:
+        order.append("write")
+        write(*arguments)
+
+    monkeypatch.setattr(hashing, "_awscrt", cache(loads))
+    monkeypatch.setattr(files, "write_all", writes)
+    await fetch(origin.url("/object"), tmp_path / "file", checksum=checksum, options=small(4))
+
+    sums = [step for step in order if not step.startswith("combine_")]
+    assert ["crc32c" if algorithm == "sha256" else algorithm, "write"] == sums[:2]
+    assert {"write"} == set(sums[1:])
 
 
 @pytest.mark.parametrize("size", [0, 1, PART])
