@@ -213,6 +213,9 @@ class Writer:
 
 def _without_repetition(chunks: Sequence[Chunk]) -> Iterator[list[Chunk]]:
     """The same chunks in the same order, in batches that have no byte twice."""
+    if len(chunks) == 1:
+        yield list(chunks)
+        return
     batch: list[Chunk] = []
     spans = Coverage()
     for chunk in chunks:

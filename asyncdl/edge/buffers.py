@@ -6,6 +6,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final, NamedTuple
 
+from asyncdl.edge.waits import Row
+
 #: Bytes of the smallest buffer: less at a time would cost more system calls than the copy it saves.
 SMALLEST: Final = 64 * 1024
 #: Bytes that the buffers of all connections may take, before each gets a smaller one: 64 connections with 1 MiB each
@@ -13,6 +15,9 @@ SMALLEST: Final = 64 * 1024
 ALL_CONNECTIONS: Final = 32 * 1024 * 1024
 #: As much as asyncio reads at a time where no protocol says otherwise.
 HEAD_BUFFER: Final = 256 * 1024
+#: Seconds after which what has come is handed on although the buffer is not full: on a slow connection it would keep
+#: the disk, the progress and whoever may take over waiting.
+PATIENCE: Final = 0.25
 
 
 class Buffer:
@@ -41,11 +46,15 @@ class BufferPool:
     Args:
         chunk_size: most bytes of one chunk.
         connections: how many will hold one; of many, each has less.
+
+    Attributes:
+        patience: rings for whoever waits for a buffer to be full.
     """
 
     def __init__(self, chunk_size: int, connections: int) -> None:
         self.size: int = max(min(chunk_size, ALL_CONNECTIONS // connections), SMALLEST)
         self.chunk_size: int = chunk_size
+        self.patience: Row = Row(PATIENCE)
         self._free: list[Buffer] = []
 
     def take(self) -> Buffer:

@@ -104,6 +104,7 @@ class AiohttpTransport:
     async def aclose(self) -> None:
         self._connecting.close()
         self._answering.close()
+        self._pool.patience.close()
         for session in (self._stranger, self._fenced, self._own):
             if session is not None:
                 with contextlib.suppress(TimeoutError):

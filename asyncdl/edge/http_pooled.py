@@ -26,9 +26,6 @@ from asyncdl.model import Chunk
 
 #: Bytes within which the end of a head is looked for; one that is longer costs a copy.
 _USUAL_HEAD: Final = 8 * 1024
-#: Seconds after which what has come is handed on although the buffer is not full: on a slow connection it would keep
-#: the disk, the progress and whoever may take over waiting.
-_PATIENCE: Final = 0.25
 
 
 class PooledHandler(HeadFirst, asyncio.BufferedProtocol):
@@ -263,7 +260,7 @@ class PooledBody:
             self._begin = self._fill
         if self._fill == self._pool.size or not self.left or self._fault:
             self._drop_buffer()
-        self._wake()
+        self.ring()
 
     def _drop_buffer(self) -> None:
         buffer, self._buffer = self._buffer, None
@@ -274,14 +271,15 @@ class PooledBody:
     async def _news(self) -> None:
         """Wait until something is ready, but not for long."""
         self._waiter = self._loop.create_future()
-        timer = self._loop.call_later(_PATIENCE, self._wake)
+        self._pool.patience.add(self)
         try:
             await self._waiter
         finally:
-            timer.cancel()
+            self._pool.patience.drop(self)
             self._waiter = None
 
-    def _wake(self) -> None:
+    def ring(self) -> None:
+        """Whoever waits has waited for long enough, or something is ready."""
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from itertools import takewhile
-from typing import Any
+from typing import Any, Protocol
 
 from asyncdl.errors import DeadlineError
 
@@ -57,21 +57,29 @@ class Bound:
             self.timeout.reschedule(loop.time())
 
 
-class Row:
-    """Bounds that are due equally long after they came, and so in that order: a timer for the first of them will do.
+class Ringing(Protocol):
+    """Whoever waits."""
 
-    With one for each request, the event loop spends much of its time on sorting them.
+    def ring(self) -> None:
+        """It is due."""
+        ...
+
+
+class Row:
+    """Waits that are due equally long after they began, and so in that order: a timer for the first of them will do.
+
+    With one for each request or chunk, the event loop spends much of its time on sorting them.
 
     Args:
-        seconds: until a bound is due.
+        seconds: until a wait is due.
     """
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._dues: dict[Bound, float] = {}
+        self._dues: dict[Ringing, float] = {}
         self._timer: asyncio.TimerHandle | None = None
 
-    def add(self, bound: Bound) -> float:
+    def add(self, bound: Ringing) -> float:
         """One more; when it is due, on the loop's clock."""
         loop = asyncio.get_running_loop()
         self._dues[bound] = due = loop.time() + self._seconds
@@ -79,7 +87,7 @@ class Row:
             self._timer = loop.call_at(due, self._ring)
         return due
 
-    def drop(self, bound: Bound) -> None:
+    def drop(self, bound: Ringing) -> None:
         """It is not to ring any more. The timer stays: there will be others."""
         self._dues.pop(bound, None)
 

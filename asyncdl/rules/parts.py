@@ -186,6 +186,9 @@ class Coverage:
             return 0
         first = bisect_left(self._stops, start)
         last = bisect_right(self._starts, stop)
+        if last - first == 1 and self._stops[first] == start:
+            self._stops[first] = stop  # as nearly always: what follows a span, and touches no other
+            return stop - start
         known = sum(
             max(0, min(stop, self._stops[index]) - max(start, self._starts[index])) for index in range(first, last)
         )

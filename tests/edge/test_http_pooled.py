@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from asyncdl.edge import http_pooled
+from asyncdl.edge import buffers
 from asyncdl.edge.buffers import SMALLEST, BufferPool
 from asyncdl.edge.http_pooled import PooledBody
 from asyncdl.edge.stream import StreamBody
@@ -124,7 +124,7 @@ class TestPatience:
 
     async def test_is_not_waited_for(self, monkeypatch: pytest.MonkeyPatch, made: Made) -> None:
         """What has come is handed on after a while; what comes after goes behind it, into the same buffer."""
-        monkeypatch.setattr(http_pooled, "_PATIENCE", 0.01)
+        monkeypatch.setattr(buffers, "PATIENCE", 0.01)
         more = asyncio.Event()
 
         async def tell(writer: asyncio.StreamWriter, data: bytes) -> None:
@@ -154,7 +154,7 @@ class TestPatience:
 
     async def test_is_waited_for_at_first(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Before that, nothing is handed on: small pieces would cost more than they bring."""
-        monkeypatch.setattr(http_pooled, "_PATIENCE", 3600)
+        monkeypatch.setattr(buffers, "PATIENCE", 3600)
         more = asyncio.Event()
 
         async def tell(writer: asyncio.StreamWriter, data: bytes) -> None:
@@ -180,7 +180,7 @@ class TestPatience:
 
     async def test_drops(self, monkeypatch: pytest.MonkeyPatch, made: Made) -> None:
         """However many chunks a buffer is handed out in: it is still one, and right to the last byte."""
-        monkeypatch.setattr(http_pooled, "_PATIENCE", 0.0)
+        monkeypatch.setattr(buffers, "PATIENCE", 0.0)
 
         async def tell(writer: asyncio.StreamWriter, data: bytes) -> None:
             for at in range(0, len(data), 997):
@@ -205,7 +205,7 @@ class TestPatience:
 
     async def test_cancelled_with_something_there(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """What had come by then is still there for whoever asks next."""
-        monkeypatch.setattr(http_pooled, "_PATIENCE", 3600)
+        monkeypatch.setattr(buffers, "PATIENCE", 3600)
         more = asyncio.Event()
 
         async def tell(writer: asyncio.StreamWriter, data: bytes) -> None:

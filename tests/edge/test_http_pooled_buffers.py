@@ -339,7 +339,6 @@ class TestGivenBack:
             with pytest.raises(asyncio.CancelledError if how == "cancelled" else TimeoutError):
                 await task
 
-            scheduled = asyncio.get_running_loop()._scheduled  # type: ignore[attr-defined]
-            assert [] == [timer for timer in scheduled if not timer.cancelled() and timer._callback == bodies[0]._wake]
+            assert {} == over._pool.patience._dues
             assert (None, False) == (bodies[0]._waiter, reads(bodies[0]))
         assert ([], True) == (made.lent(), made.free(over._pool))

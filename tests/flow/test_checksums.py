@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import asyncdl
-from asyncdl.edge import files, hashing
+from asyncdl.edge import disk, files, hashing
 from asyncdl.model import DIGEST_SIZES
 from asyncdl.rules.checksums import COMBINABLE
 from asyncdl.testing import Content, Fault, Origin
@@ -59,7 +59,7 @@ async def test_loaded_before_bytes_come(
     content = origin.add("/object", SIZE)
     checksum = of(content, algorithm)
     order: list[str] = []
-    load, write = hashing._awscrt.__wrapped__, files.write_all
+    load, write = hashing._awscrt.__wrapped__, disk.write_all
 
     def loads(name: str) -> Any:
         order.append(name)
