@@ -20,6 +20,8 @@ from asyncdl.model import Checksum, RemoteObject
 from asyncdl.options import Options, Retry, Timeouts
 from asyncdl.refresher import UrlRefresher
 from asyncdl.rules.head import Head
+from asyncdl.rules.rejection import Refusal, RefusalKind
+from asyncdl.rules.urls import origin_of
 from asyncdl.suppliers import PassedOverError, Supplier, Suppliers
 from tests.support.clock import ManualClock
 
@@ -304,3 +306,32 @@ class TestAnswer:
         async with patiently(self.opening(answered), 0.01) as response:
             await asyncio.sleep(0.01)
             assert response is self.ANSWER
+
+
+async def test_host_of_the_present_url() -> None:
+    """What is known of a host goes with the URL: another one, another host; back again, the first one."""
+    clock, answers = ManualClock(), iter(["https://a.example/1", "https://b.example/2", "https://a.example/3"])
+    refresher = UrlRefresher(lambda _: next(answers), Options(reuse_window=0), Timeouts(), clock)
+    hosts = Hosts(8, clock, Retry())
+    supplier = Supplier(0, refresher, hosts)
+    before = supplier.host
+    seen = []
+    for _ in range(3):
+        lease = await refresher.lease()
+        seen.append(supplier.host)
+        refresher.brought(lease)
+        refusal = Refusal(
+            kind=RefusalKind.EXPIRED,
+            status=403,
+            code=None,
+            message=None,
+            excerpt="expired",
+            retry_after=None,
+            hint=None,
+        )
+        if len(seen) < 3:
+            assert await refresher.rejected(lease, refusal, redirected=False)
+
+    assert hosts.of(None) is before
+    assert [hosts.of(origin_of(f"https://{name}.example/")) for name in "aba"] == seen
+    assert seen[0] is seen[2] is supplier.host

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import example, given
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from yarl import URL
 
 from asyncdl.errors import OptionsError, ResponseMismatchError
+from asyncdl.rules import urls
 from asyncdl.rules.urls import RESERVED_HEADERS, Origin, check_headers, check_url, origin_of, redirect_target
 
 #: Stands in every URL and header value that is refused; no message may hold it.
@@ -551,3 +554,61 @@ def test_no_header_makes_two(name: str, value: str) -> None:
     line = f"{name}: {value}".encode()
     assert not re.search(rb"[\0\r\n]", line)
     assert name == line.decode().partition(":")[0]
+
+
+#: What makes a difference in a URL, and much of what does not.
+_TEXT = st.text(
+    st.sampled_from([*"abZ0.-_~:/?#@[]%&=+\\ \t\"'<>|;,!$()*^`{}", "\u00fc", "\u00df", "\uff48", "\udc80", "\n"])
+)
+
+
+@given(st.sampled_from(["http://", "https://", "HTTPS://", "ftp://", "//", ""]), _TEXT, _TEXT)
+@example("https://", "host:0", "/p")
+@example("http://", "host", "\\@evil.example/")
+@example("http://", "host", "@evil.example/")
+@example("https://", "a..b", "/p")
+@example("https://", "h" * 64, "/p")
+@example("https://", "host:99999", "?q")
+def test_plain_ones_are_judged_as_any_other(scheme: str, host: str, rest: str) -> None:
+    """A short cut for what looks plain leads to where the long way does, however often it is taken."""
+    url = scheme + host + rest
+
+    def judged(judge: Callable[[str], str]) -> str:
+        try:
+            return judge(url)
+        except OptionsError as error:
+            return error.message
+
+    expected = judged(urls._checked)
+    assert [expected, expected] == [judged(check_url), judged(check_url)]
+
+
+@given(_TEXT, _TEXT)
+def test_origin_is_that_of_what_stands_before_the_path(host: str, rest: str) -> None:
+    """A path or a query says nothing of where a URL leads."""
+    try:
+        before = check_url(f"https://{host}")
+        whole = check_url(f"{before}/{rest}")
+    except OptionsError:
+        return
+
+    split = urlsplit(whole)
+    expected = Origin(split.scheme, (split.hostname or "").removesuffix("."), split.port or 443)
+    assert expected == origin_of(whole)
+    assert origin_of(before) == expected or "/" in host or "?" in host
+
+
+class TextOfAnotherKind(str):
+    """One that shows itself otherwise than it is."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return "https://other.example/"
+
+
+def test_what_is_sent_is_plain_text() -> None:
+    """Of a string of another kind the characters are sent, as they are."""
+    found = check_url(TextOfAnotherKind("https://host.example/p"))
+
+    assert (str, "https://host.example/p") == (type(found), found)
