@@ -6,12 +6,13 @@ import asyncio
 import gc
 import threading
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from asyncdl.edge import errands
-from asyncdl.edge.errands import Joint, errand
+from asyncdl.edge.errands import Joint, errand, long_errand
 from tests.support.bodies import until
 
 BOUND = 60.0
@@ -48,6 +49,48 @@ async def test_outcomes() -> None:
     assert list(range(100)) == await asyncio.gather(*several)
     with pytest.raises(OSError, match="no"):
         await failed
+
+
+@pytest.mark.parametrize("begin", [errand, long_errand])
+async def test_stop_iteration(begin: Callable[[Callable[[], str]], asyncio.Future[str]]) -> None:
+    """What no future takes reaches whoever waits all the same, and keeps nothing from the others."""
+
+    def stop() -> str:
+        raise StopIteration("no more")
+
+    stopped, other = begin(stop), begin(lambda: "other")
+
+    with pytest.raises(RuntimeError, match="StopIteration") as raised:
+        await asyncio.wait_for(stopped, BOUND)
+    assert isinstance(raised.value.__cause__, StopIteration)
+    assert "other" == await asyncio.wait_for(other, BOUND)
+
+
+@pytest.mark.parametrize("begin", [errand, long_errand])
+@pytest.mark.timeout(20)
+async def test_call_of_a_finalizer(
+    monkeypatch: pytest.MonkeyPatch, begin: Callable[[Callable[[], str]], asyncio.Future[str]]
+) -> None:
+    """The collector may run while a thread is begun, and with it the cleanup of a task that a closed loop left."""
+    real, nested = threading.Thread.start, list[asyncio.Future[str]]()
+
+    class Left:
+        def __init__(self) -> None:
+            self.itself = self
+
+        def __del__(self) -> None:
+            nested.append(begin(lambda: "nested"))
+
+    def start(self: threading.Thread) -> None:
+        gc.collect()
+        real(self)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    Left()
+    outcome = begin(lambda: "outer")
+
+    assert "outer" == await asyncio.wait_for(outcome, BOUND)
+    assert ["nested"] == [await asyncio.wait_for(one, BOUND) for one in nested]
 
 
 async def test_one_thread_for_short_calls() -> None:
