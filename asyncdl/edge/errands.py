@@ -145,6 +145,13 @@ class Errands:
         while (item := self._next(bell)) is not None:
             self._do(*item)
             del item  # it is not to be kept while there is nothing to do
+        self._forget_closed()
+
+    def _forget_closed(self) -> None:
+        """What was told to a loop just before it was closed would keep that loop."""
+        with contextlib.suppress(IndexError):
+            if self._done[0][0].get_loop().is_closed():
+                self._done.clear()
 
     def _next(self, bell: LockType) -> tuple[Callable[[], Any], _Outcome] | None:
         """What to do next; None after a while without."""

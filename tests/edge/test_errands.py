@@ -254,6 +254,44 @@ def test_loop_is_let_go() -> None:
     assert [None, None, None] == [loop() for loop in loops]
 
 
+@pytest.mark.parametrize("begin", [errand, long_errand])
+def test_loop_is_let_go_before_it_is_told(
+    monkeypatch: pytest.MonkeyPatch, begin: Callable[[Callable[[], str]], asyncio.Future[str]]
+) -> None:
+    """The same where a call ends after the last turn of its loop, which is closed then."""
+    monkeypatch.setattr(errands, "_IDLE", 0.5)  # it is closed well before
+    threads = set(threading.enumerate())
+
+    def use() -> weakref.ref[asyncio.AbstractEventLoop]:
+        stuck, told, loop = Stuck(), threading.Event(), asyncio.new_event_loop()
+        soon = loop.call_soon_threadsafe
+
+        async def leave() -> None:
+            outcome = begin(stuck)
+            await begun(stuck)
+            await loop.shutdown_default_executor()
+            assert not outcome.done()
+
+        def tell(*arguments: Any) -> None:
+            soon(*arguments)
+            told.set()
+
+        loop.run_until_complete(leave())
+        with monkeypatch.context() as patch:
+            patch.setattr(loop, "call_soon_threadsafe", tell)
+            stuck.go.set()
+            assert told.wait(BOUND)
+        loop.close()
+        return weakref.ref(loop)
+
+    kept = use()
+    for thread in set(threading.enumerate()) - threads:
+        thread.join(BOUND)
+    gc.collect()
+
+    assert kept() is None
+
+
 async def test_threads_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where every call hangs, more and more help is not sent for; those that waited get their turn all the same."""
     monkeypatch.setattr(errands, "_PATIENCE", 0.0)
