@@ -10,6 +10,7 @@ Rule: a CRC is of the bytes as they came in, never of what the disk says about t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from operator import attrgetter
@@ -80,7 +81,8 @@ class Verifier:
     async def load(self) -> None:
         """Load what the sums need while no byte waits for it: the interpreter does little else meanwhile."""
         if self._wanted is not None:
-            await errand(hashing.best_crc if self._hash else partial(hashing.available, self._wanted.algorithm))
+            with contextlib.suppress(OSError):  # it comes again with the first write, which says of what file
+                await errand(hashing.best_crc if self._hash else partial(hashing.available, self._wanted.algorithm))
 
     def _crc(self) -> str | None:
         """The CRC that is kept. Not on the event loop: it may have to load a library."""

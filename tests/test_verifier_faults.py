@@ -151,6 +151,19 @@ class TestFaults:
         with pytest.raises(OptionsError, match="needs awscrt"):
             await feed.put((0, 10))
 
+    async def test_library_that_cannot_be_read(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A disk fault while it is loaded early is left to the write that needs it, which says what it is of."""
+
+        def fail() -> None:
+            raise EIO
+
+        feed = Feed("sha256")
+        monkeypatch.setattr(hashing, "best_crc", fail)
+        await feed.verifier.load()
+
+        with pytest.raises(OSError, match="Input/output error"):
+            await feed.put((0, 10))
+
 
 class TestCancellation:
     """Somebody loses patience."""

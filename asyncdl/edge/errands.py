@@ -92,7 +92,8 @@ class Errands:
 
     def __init__(self, *, at_once: bool = False) -> None:
         self._at_once = at_once
-        self._lock = threading.Lock()
+        # To begin a thread makes objects: the collector may run there, and finalize whoever wants a call in his turn.
+        self._lock = threading.RLock()
         #: Each idle thread waits to get its own; the one that has been idle for the shortest time is called first.
         self._bells: list[LockType] = []
         self._waiting: deque[tuple[Callable[[], Any], _Outcome]] = deque()
@@ -144,6 +145,13 @@ class Errands:
         while (item := self._next(bell)) is not None:
             self._do(*item)
             del item  # it is not to be kept while there is nothing to do
+        self._forget_closed()
+
+    def _forget_closed(self) -> None:
+        """What was told to a loop just before it was closed would keep that loop."""
+        with contextlib.suppress(IndexError):
+            if self._done[0][0].get_loop().is_closed():
+                self._done.clear()
 
     def _next(self, bell: LockType) -> tuple[Callable[[], Any], _Outcome] | None:
         """What to do next; None after a while without."""
@@ -212,5 +220,8 @@ class Errands:
                 continue
             if error is None:
                 outcome.set_result(result)
-            else:
-                outcome.set_exception(error)
+                continue
+            if isinstance(error, StopIteration):  # no future takes one
+                said, error = error, RuntimeError("the call raised StopIteration")
+                error.__cause__ = said
+            outcome.set_exception(error)

@@ -12,11 +12,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 from unittest import mock
 
-import anyio
-import anyio.to_thread
-
 from asyncdl import crew
-from asyncdl.edge import errands
+from asyncdl.edge import errands, threads
 
 T = TypeVar("T")
 
@@ -44,21 +41,11 @@ class _AtOnce(errands.Errands):
         return outcome
 
 
-async def _at_once(call: Callable[..., T], *arguments: Any, **_: Any) -> T:
-    return call(*arguments)
-
-
-@contextlib.contextmanager
-def _instead_of_threads(run: Callable[..., Any]) -> Iterator[None]:
-    # Nobody waits to see how quick the first connection is: others would never be due while it has something to do.
-    with mock.patch.object(anyio.to_thread, "run_sync", run), mock.patch.object(crew, "FIRST_LOOK", 0.0):
-        yield
-
-
 @contextlib.contextmanager
 def on_the_loop() -> Iterator[None]:
-    """What would run in a thread runs at once: quick, and the same each time."""
-    with _instead_of_threads(_at_once):
+    """What would run in a thread runs at once, as `new_loop` has it: quick, and the same each time."""
+    # Nobody waits to see how quick the first connection is: others would never be due while it has something to do.
+    with mock.patch.object(crew, "FIRST_LOOK", 0.0):
         yield
 
 
@@ -88,7 +75,7 @@ def new_loop() -> asyncio.AbstractEventLoop:
     loop = _Loop()
     loop.set_debug(False)
     loop.set_default_executor(_Inline(1))
-    errands._of_loops[loop] = _AtOnce()
+    errands._of_loops[loop] = errands._long_of_loops[loop] = _AtOnce()
     return loop
 
 
@@ -151,21 +138,21 @@ class Steps:
     @contextlib.contextmanager
     def taken(self) -> Iterator[None]:
         """What would run in a thread runs in one of these."""
-        with _instead_of_threads(self._run_sync):
+        with on_the_loop(), mock.patch.object(threads, "long_errand", self._begin):
             yield
 
-    async def _run_sync(
-        self, call: Callable[..., T], *arguments: Any, limiter: anyio.CapacityLimiter | None = None, **_: Any
-    ) -> T:
-        async with contextlib.AsyncExitStack() as stack:
-            if limiter is not None:
-                await stack.enter_async_context(limiter)
-            thread = _Thread(lambda: call(*arguments))
-            stack.callback(thread.finish)
+    def _begin(self, call: Callable[[], T]) -> asyncio.Future[T]:
+        return asyncio.ensure_future(self._run(call))
+
+    async def _run(self, call: Callable[[], T]) -> T:
+        thread = _Thread(call)
+        try:
             thread.start(self._local)
             while not thread.ended:
                 for _turn in range(self._rng.randrange(4)):
                     await asyncio.sleep(0)
                 thread.go_on()
+        finally:
+            thread.finish()
         result: T = thread.outcome.result()
         return result

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from asyncdl.edge import errands
 from asyncdl.model import Outcome
 from tests.crash.__main__ import main
 from tests.crash.invariants import told
@@ -77,6 +78,13 @@ def test_one_seed_one_trace() -> None:
 
     assert first.trace == again.trace
     assert first.trace != other.trace
+
+
+def test_no_thread_goes_on_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every blocking call takes its turn: with one that does not, a seed says nothing."""
+    monkeypatch.setattr(errands.Errands, "_send_one", lambda self: pytest.fail("a thread that no seed knows of"))
+
+    assert play(SCENARIOS["resumed"], 3).result
 
 
 def test_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,12 +6,13 @@ import asyncio
 import gc
 import threading
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from asyncdl.edge import errands
-from asyncdl.edge.errands import Joint, errand
+from asyncdl.edge.errands import Joint, errand, long_errand
 from tests.support.bodies import until
 
 BOUND = 60.0
@@ -48,6 +49,48 @@ async def test_outcomes() -> None:
     assert list(range(100)) == await asyncio.gather(*several)
     with pytest.raises(OSError, match="no"):
         await failed
+
+
+@pytest.mark.parametrize("begin", [errand, long_errand])
+async def test_stop_iteration(begin: Callable[[Callable[[], str]], asyncio.Future[str]]) -> None:
+    """What no future takes reaches whoever waits all the same, and keeps nothing from the others."""
+
+    def stop() -> str:
+        raise StopIteration("no more")
+
+    stopped, other = begin(stop), begin(lambda: "other")
+
+    with pytest.raises(RuntimeError, match="StopIteration") as raised:
+        await asyncio.wait_for(stopped, BOUND)
+    assert isinstance(raised.value.__cause__, StopIteration)
+    assert "other" == await asyncio.wait_for(other, BOUND)
+
+
+@pytest.mark.parametrize("begin", [errand, long_errand])
+@pytest.mark.timeout(20)
+async def test_call_of_a_finalizer(
+    monkeypatch: pytest.MonkeyPatch, begin: Callable[[Callable[[], str]], asyncio.Future[str]]
+) -> None:
+    """The collector may run while a thread is begun, and with it the cleanup of a task that a closed loop left."""
+    real, nested = threading.Thread.start, list[asyncio.Future[str]]()
+
+    class Left:
+        def __init__(self) -> None:
+            self.itself = self
+
+        def __del__(self) -> None:
+            nested.append(begin(lambda: "nested"))
+
+    def start(self: threading.Thread) -> None:
+        gc.collect()
+        real(self)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    Left()
+    outcome = begin(lambda: "outer")
+
+    assert "outer" == await asyncio.wait_for(outcome, BOUND)
+    assert ["nested"] == [await asyncio.wait_for(one, BOUND) for one in nested]
 
 
 async def test_one_thread_for_short_calls() -> None:
@@ -209,6 +252,44 @@ def test_loop_is_let_go() -> None:
     gc.collect()
 
     assert [None, None, None] == [loop() for loop in loops]
+
+
+@pytest.mark.parametrize("begin", [errand, long_errand])
+def test_loop_is_let_go_before_it_is_told(
+    monkeypatch: pytest.MonkeyPatch, begin: Callable[[Callable[[], str]], asyncio.Future[str]]
+) -> None:
+    """The same where a call ends after the last turn of its loop, which is closed then."""
+    monkeypatch.setattr(errands, "_IDLE", 0.5)  # it is closed well before
+    threads = set(threading.enumerate())
+
+    def use() -> weakref.ref[asyncio.AbstractEventLoop]:
+        stuck, told, loop = Stuck(), threading.Event(), asyncio.new_event_loop()
+        soon = loop.call_soon_threadsafe
+
+        async def leave() -> None:
+            outcome = begin(stuck)
+            await begun(stuck)
+            await loop.shutdown_default_executor()
+            assert not outcome.done()
+
+        def tell(*arguments: Any) -> None:
+            soon(*arguments)
+            told.set()
+
+        loop.run_until_complete(leave())
+        with monkeypatch.context() as patch:
+            patch.setattr(loop, "call_soon_threadsafe", tell)
+            stuck.go.set()
+            assert told.wait(BOUND)
+        loop.close()
+        return weakref.ref(loop)
+
+    kept = use()
+    for thread in set(threading.enumerate()) - threads:
+        thread.join(BOUND)
+    gc.collect()
+
+    assert kept() is None
 
 
 async def test_threads_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
