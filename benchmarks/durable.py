@@ -20,7 +20,7 @@ OURS, CURL, LIMIT = "asyncdl", "curl + sync", "limit: recv_into + sync"
 
 def durable(settings: Settings) -> Results:
     """P14."""
-    size, rounds = settings.sized(GIB // 2, 4 * GIB), settings.times(3, 5)
+    size, rounds = settings.sized(GIB // 2, 4 * GIB), settings.times(5, 5)
     with settings.place() as place, settings.place(on_disk=True) as disk, serving(place) as site:
         source = fill(site.root / "object.bin", size)
         url = site.url(source.name)

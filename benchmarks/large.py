@@ -17,7 +17,7 @@ LIMIT, LIMIT_VERIFIED = "limit: recv_into", "limit: recv_into, sha256"
 
 def one_file(settings: Settings, *, https: bool = False) -> Results:
     """Every client there is, each in its own way, to a tmpfs."""
-    size, rounds = settings.sized(GIB // 2, 4 * GIB), settings.times(3, 5)
+    size, rounds = settings.sized(GIB // 2, 4 * GIB), settings.times(5, 5)
     here, absent = available(settings, https=https)
     here = [client for client in here if client.name != LIMIT_VERIFIED]
     with settings.place() as place, serving(place, https=https) as site:
@@ -36,7 +36,7 @@ def one_file_https(settings: Settings) -> Results:
 
 def verified(settings: Settings) -> Results:
     """The engine with and without a checksum to compare, and what hashing costs whoever does nothing else."""
-    size, rounds = settings.sized(GIB // 2, 4 * GIB), settings.times(3, 7)
+    size, rounds = settings.sized(GIB // 2, 4 * GIB), settings.times(7, 7)
     wanted: dict[str, str | None] = {UNVERIFIED: None, **sums(Content(1, size), list(VERIFIED))}
     with settings.place() as place, serving(place) as site:
         source = fill(site.root / "object.bin", size)

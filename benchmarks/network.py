@@ -44,7 +44,7 @@ def capped(settings: Settings) -> Results:
 
 def late(settings: Settings) -> Results:
     """P6: each response's first byte comes late, the bodies at a rate."""
-    size, rounds = settings.sized(GIB // 2, 4 * GIB), settings.times(2, 5)
+    size, rounds = settings.sized(GIB // 2, 4 * GIB), settings.times(3, 5)
     client = NAMES["asyncdl"]
     with settings.place() as place, pacing(fill(place / "object.bin", size)) as origin:
         rows = [_paced_row(PLAIN, client, place, origin, PIPELINE, rate=RATE)]
