@@ -22,6 +22,10 @@ from asyncdl import Options
 Kind = Literal["asyncdl", "baseline", "peer", "limit"]
 
 
+#: What cannot be beaten in one thread.
+LIMIT = "limit: recv_into"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
     """One file to bring.
@@ -128,7 +132,9 @@ def _threaded(task: Task) -> list[str]:
     return [sys.executable, "-m", "benchmarks.threaded", task.url, str(task.dest), str(task.connections or 8)]
 
 
-def _limit(how: str) -> Callable[[Task], list[str]]:
+def limit(how: str) -> Callable[[Task], list[str]]:
+    """The command line of one of the limits, see `benchmarks.limit`."""
+
     def command(task: Task) -> list[str]:
         tail = [str(task.ca_file)] if task.ca_file else []
         return [sys.executable, "-m", "benchmarks.limit", how, task.url, str(task.dest), *tail]
@@ -173,9 +179,8 @@ CLIENTS: tuple[Client, ...] = (
     Client(name="awscrt", kind="peer", command=_library("awscrt"), module="awscrt"),
     Client(name="pypdl", kind="peer", command=_library("pypdl"), module="pypdl"),
     Client(name="parfive", kind="peer", command=_library("parfive"), module="parfive", https=False),
-    Client(name="limit: recv_into", kind="limit", command=_limit("recv"), ranges=False),
-    Client(name="limit: recv_into, sha256", kind="limit", command=_limit("sha256"), ranges=False, checksum=True),
-    Client(name="limit: aiohttp", kind="limit", command=_limit("aiohttp"), module="aiohttp", ranges=False),
-    Client(name="limit: splice", kind="limit", command=_limit("splice"), ranges=False, https=False),
+    Client(name=LIMIT, kind="limit", command=limit("recv"), ranges=False),
+    Client(name="limit: aiohttp", kind="limit", command=limit("aiohttp"), module="aiohttp", ranges=False),
+    Client(name="limit: splice", kind="limit", command=limit("splice"), ranges=False, https=False),
 )
 NAMES = {client.name: client for client in CLIENTS}

@@ -9,13 +9,14 @@ import shlex
 from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks.clients import LIMIT as UNSYNCED
 from benchmarks.clients import NAMES, Task
 from benchmarks.measure import RunError, Sample, run, same
 from benchmarks.nginx import fill, serving
 from benchmarks.rounds import Results, Row, interleave
 from benchmarks.settings import GIB, MIB, Settings
 
-OURS, CURL, LIMIT = "asyncdl", "curl + sync", "limit: recv_into + sync"
+OURS, CURL, LIMIT = "asyncdl", "curl + sync", f"{UNSYNCED} + sync"
 
 
 def durable(settings: Settings) -> Results:
@@ -57,7 +58,7 @@ _LOWEST_BIT = bytes(number & 1 for number in range(256))
 
 
 #: What is followed by a sync of its file.
-_SYNCED = {CURL: "curl", LIMIT: "limit: recv_into"}
+_SYNCED = {CURL: "curl", LIMIT: UNSYNCED}
 
 
 def _then_sync(client: str) -> Callable[[Task], list[str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from asyncdl.testing import Content
 from benchmarks.checksums import sums
-from benchmarks.clients import NAMES
+from benchmarks.clients import LIMIT, NAMES, Client, limit
 from benchmarks.nginx import fill, serving
 from benchmarks.rounds import Results, Row, interleave
 from benchmarks.settings import GIB, Settings, available, row
@@ -12,14 +12,13 @@ from benchmarks.settings import GIB, Settings, available, row
 #: Rows of P9 beside the one that verifies nothing.
 VERIFIED = ("sha256", "crc64nvme")
 UNVERIFIED = "unverified"
-LIMIT, LIMIT_VERIFIED = "limit: recv_into", "limit: recv_into, sha256"
+LIMIT_VERIFIED = f"{LIMIT}, sha256"
 
 
 def one_file(settings: Settings, *, https: bool = False) -> Results:
     """Every client there is, each in its own way, to a tmpfs."""
     size, rounds = settings.sized(GIB // 2, 4 * GIB), settings.times(5, 5)
     here, absent = available(settings, https=https)
-    here = [client for client in here if client.name != LIMIT_VERIFIED]
     with settings.place() as place, serving(place, https=https) as site:
         source = fill(site.root / "object.bin", size)
         url = site.url(source.name, https=https)
@@ -42,7 +41,8 @@ def verified(settings: Settings) -> Results:
         source = fill(site.root / "object.bin", size)
         url, client = site.url(source.name), NAMES["asyncdl"]
         rows: list[Row] = [row(name, client, source, url, checksum=checksum) for name, checksum in wanted.items()]
-        rows += [row(name, NAMES[name], source, url) for name in (LIMIT, LIMIT_VERIFIED)]
+        hashing = Client(name=LIMIT_VERIFIED, kind="limit", command=limit("sha256"), ranges=False)
+        rows += [row(one.name, one, source, url) for one in (NAMES[LIMIT], hashing)]
         results = interleave(rows, rounds, place, settings.tell, touch=size)
     results.facts |= {"size": size, "rounds": rounds}
     return results

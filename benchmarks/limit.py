@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+from collections.abc import Callable
 
 _BUFFER = 1 << 20
 #: Between the thread that writes and the one that hashes.
@@ -43,15 +44,8 @@ def _begin(connection: socket.socket, host: str, path: str, view: memoryview) ->
 
 def recv(url: str, dest: str, ca_file: str | None = None) -> bool:
     """`recv_into` and `pwrite`; whether all bytes came."""
-    connection, host, path = _open(url, ca_file)
     view = memoryview(bytearray(_BUFFER))
-    count, start, length = _begin(connection, host, path, view)
-    target = os.open(dest, os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
-    written = os.pwrite(target, view[start:count], 0)
-    while written < length and (count := connection.recv_into(view)):
-        written += os.pwrite(target, view[:count], written)
-    os.close(target)
-    return written == length
+    return _receive(url, dest, ca_file, view, lambda _: view)
 
 
 def sha256(url: str, dest: str, ca_file: str | None = None) -> bool:
@@ -61,32 +55,43 @@ def sha256(url: str, dest: str, ca_file: str | None = None) -> bool:
     from queue import SimpleQueue
 
     free: SimpleQueue[memoryview] = SimpleQueue()
-    full: SimpleQueue[tuple[memoryview, int, int] | None] = SimpleQueue()
+    full: SimpleQueue[memoryview | None] = SimpleQueue()
     digest = hashlib.sha256()
 
     def add_up() -> None:
-        while item := full.get():
-            view, start, stop = item
-            digest.update(view[start:stop])
-            free.put(view)
+        while (piece := full.get()) is not None:
+            digest.update(piece)
+            free.put(memoryview(piece.obj))
 
-    hashing = threading.Thread(target=add_up)
-    hashing.start()
+    def hand_on(piece: memoryview) -> memoryview:
+        full.put(piece)
+        return free.get()
+
     for _ in range(_BUFFERS):
         free.put(memoryview(bytearray(_BUFFER)))
+    hashing = threading.Thread(target=add_up)
+    hashing.start()
+    try:
+        return _receive(url, dest, ca_file, free.get(), hand_on)
+    finally:
+        full.put(None)
+        hashing.join()
+
+
+def _receive(
+    url: str, dest: str, ca_file: str | None, view: memoryview, hand_on: Callable[[memoryview], memoryview]
+) -> bool:
+    """Receive into `view` and write; `hand_on` is given what has been written, and says where the next bytes go."""
     connection, host, path = _open(url, ca_file)
-    view = free.get()
     count, start, length = _begin(connection, host, path, view)
     target, written = os.open(dest, os.O_CREAT | os.O_WRONLY | os.O_TRUNC), 0
     while count:
-        written += os.pwrite(target, view[start:count], written)
-        full.put((view, start, count))
-        view, start = free.get(), 0
+        piece = view[start:count]
+        written += os.pwrite(target, piece, written)
+        view, start = hand_on(piece), 0
         count = connection.recv_into(view) if written < length else 0
-    full.put(None)
-    hashing.join()
     os.close(target)
-    return written == length and bool(digest.digest())
+    return written == length
 
 
 def splice(url: str, dest: str, ca_file: str | None = None) -> bool:
@@ -130,7 +135,5 @@ def bare_aiohttp(url: str, dest: str, ca_file: str | None = None) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(
-        {"recv": recv, "sha256": sha256, "splice": splice, "aiohttp": bare_aiohttp}[sys.argv[1]](*sys.argv[2:])
-        is not True
-    )
+    ways = {"recv": recv, "sha256": sha256, "splice": splice, "aiohttp": bare_aiohttp}
+    sys.exit(not ways[sys.argv[1]](*sys.argv[2:]))

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.clients import LIMIT
 from benchmarks.document import samples
 from benchmarks.goals import Rows
 from benchmarks.measure import Sample
-from benchmarks.table import LIMIT, OURS
+from benchmarks.table import OURS
 
 _SCENARIO = "P1"
 _OURS, _OTHERS, _BOUND = "#1f6feb", "#8b949e", "#d0d7de"

@@ -67,20 +67,21 @@ def errand(call: Callable[[], T | Joint[T]]) -> asyncio.Future[T]:
     Raises:
         RuntimeError: the system gives us no thread; `call` will not run.
     """
-    loop = asyncio.get_running_loop()
-    errands = _of_loops.get(loop)
-    if errands is None:
-        errands = _of_loops[loop] = Errands()
-    return errands.run(call)
+    return _those_in(_of_loops).run(call)
 
 
 def long_errand(call: Callable[[], T]) -> asyncio.Future[T]:
     """As `errand`, for a call that takes long: it waits for no other. How many there are at once is the caller's."""
+    return _those_in(_long_of_loops, at_once=True).run(call)
+
+
+def _those_in(of_loops: WeakKeyDictionary[asyncio.AbstractEventLoop, Errands], *, at_once: bool = False) -> Errands:
+    """The running loop's, made when first asked for."""
     loop = asyncio.get_running_loop()
-    errands = _long_of_loops.get(loop)
+    errands = of_loops.get(loop)
     if errands is None:
-        errands = _long_of_loops[loop] = Errands(at_once=True)
-    return errands.run(call)
+        errands = of_loops[loop] = Errands(at_once=at_once)
+    return errands
 
 
 class Errands:

@@ -17,31 +17,12 @@ from asyncdl.errors import ConnectError
 from asyncdl.model import Chunk, SignedUrl
 from asyncdl.rules.urls import origin_of
 from asyncdl.testing import Fault, Origin
-from asyncdl.testing.tls import Authority
 from tests.support.bodies import CONTENT, Parts, close, drained, handler_of, is_right, rest, then, until
 from tests.support.http import answering, ask, transport
 
 START = 4711
 CHUNK = HEAD_BUFFER
 pytestmark = pytest.mark.usefixtures("no_leaks")
-
-
-@pytest.fixture(scope="module")
-def authority() -> Authority:
-    """A certificate authority that nobody knows."""
-    return Authority()
-
-
-@pytest.fixture(params=["http", "https"])
-def context(request: pytest.FixtureRequest, authority: Authority) -> ssl.SSLContext | None:
-    """What the server of a test shows."""
-    return authority.context() if request.param == "https" else None
-
-
-@pytest.fixture
-def ca_file(authority: Authority, tmp_path: Path) -> Path:
-    """Its certificate."""
-    return authority.ca_file(tmp_path / "ca.pem")
 
 
 @pytest.fixture

@@ -18,7 +18,6 @@ from asyncdl.edge.http_pooled import PooledBody
 from asyncdl.errors import ConnectError
 from asyncdl.model import Chunk
 from asyncdl.options import Timeouts
-from asyncdl.testing.tls import Authority
 from asyncdl.watch import Watch
 from tests.support.bodies import CONTENT, Made, Parts, at_rest, chunks_of, is_right, reads, rest, until
 from tests.support.http import transport
@@ -29,28 +28,10 @@ CHUNK = SMALLEST
 pytestmark = pytest.mark.usefixtures("no_leaks")
 
 
-@pytest.fixture(scope="module")
-def authority() -> Authority:
-    """A certificate authority that nobody knows."""
-    return Authority()
-
-
-@pytest.fixture(params=["http", "https"])
-def context(request: pytest.FixtureRequest, authority: Authority) -> ssl.SSLContext | None:
-    """What the server of a test shows."""
-    return authority.context() if request.param == "https" else None
-
-
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> Made:
     """The buffers of this test."""
     return Made(monkeypatch)
-
-
-@pytest.fixture
-def ca_file(authority: Authority, tmp_path: Path) -> Path:
-    """Its certificate."""
-    return authority.ca_file(tmp_path / "ca.pem")
 
 
 @pytest.fixture

@@ -28,18 +28,6 @@ SIZE = 3 << 20
 CHUNK = 65536
 
 
-@pytest.fixture(scope="module")
-def authority() -> Authority:
-    """A certificate authority that nobody knows."""
-    return Authority()
-
-
-@pytest.fixture
-def ca_file(authority: Authority, tmp_path: Path) -> Path:
-    """Its certificate."""
-    return authority.ca_file(tmp_path / "ca.pem")
-
-
 @pytest.fixture
 def context(authority: Authority) -> ssl.SSLContext:
     """A server's certificate."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,13 @@ def rows(origin: Origin, where: Path, count: int, name: str = "small", **more: A
     return [
         asyncdl.Request(origin.url(f"/{name}-{number}"), where / f"{name}-{number}", **more) for number in range(count)
     ]
+
+
+def noted(wanted: Iterable[asyncdl.Request], taken: list[asyncdl.Request]) -> Iterator[asyncdl.Request]:
+    """These rows; each is written down as it is taken."""
+    for row in wanted:
+        taken.append(row)
+        yield row
 
 
 def is_more_of_a_large_one(record: RequestRecord) -> bool:
@@ -108,22 +116,17 @@ async def test_async_rows(tmp_path: Path) -> None:
 
 async def test_rows_are_taken_late(tmp_path: Path) -> None:
     """With two files at work, of endless rows no more than a handful is ever taken ahead of what has ended."""
-    taken = 0
+    taken: list[asyncdl.Request] = []
     async with Origin() as origin, downloader(files=2) as many:
         stock(origin, 1)
+        endless = (asyncdl.Request(origin.url("/small-0"), tmp_path / str(number)) for number in itertools.count())
 
-        def endless() -> Iterator[asyncdl.Request]:
-            nonlocal taken
-            while True:
-                taken += 1
-                yield asyncdl.Request(origin.url("/small-0"), tmp_path / str(taken))
-
-        batch, seen = many.run(endless()), 0
-        assert 0 == taken
+        batch, seen = many.run(noted(endless, taken)), 0
+        assert [] == taken
         async for _ in batch:
             seen += 1
             # At work, ended and not yet looked at, the next one, and the one after it.
-            assert taken <= seen + 2 + 2 + 2
+            assert len(taken) <= seen + 2 + 2 + 2
             if seen == 30:
                 break
         await batch.aclose()

@@ -12,7 +12,7 @@ import pytest
 import asyncdl
 from asyncdl.model import SignedUrl
 from asyncdl.testing import Origin
-from tests.flow.test_batch import downloader, every, into, rows, stock
+from tests.flow.test_batch import downloader, every, into, noted, rows, stock
 from tests.support.flow import small
 
 pytestmark = pytest.mark.usefixtures("no_leaks")
@@ -80,23 +80,20 @@ async def test_providers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 async def test_rows_that_break_in_the_middle(tmp_path: Path) -> None:
     """What was begun ends well, and then the rows' error comes out; nothing is taken after it."""
-    taken = 0
+    taken: list[asyncdl.Request] = []
 
     async with Origin() as origin, downloader(files=2) as many:
         stock(origin, 12)
 
         def broken() -> Iterator[asyncdl.Request]:
-            nonlocal taken
-            for row in rows(origin, tmp_path, 7):
-                taken += 1
-                yield row
+            yield from noted(rows(origin, tmp_path, 7), taken)
             raise LookupError("no more of these")
 
         results: list[asyncdl.Result] = []
         with pytest.raises(LookupError, match="no more of these"):
             await into(results, many.run(broken()))
 
-    assert (7, 7) == (taken, len(results))
+    assert (7, 7) == (len(taken), len(results))
 
 
 async def test_rows_that_cannot_begin(tmp_path: Path) -> None:
@@ -129,21 +126,14 @@ async def test_rows_that_raise_a_cancellation(tmp_path: Path) -> None:
 
 async def test_no_results_are_taken(tmp_path: Path) -> None:
     """While nobody takes results, no more files are begun than there may be results waiting."""
-    taken = 0
+    taken: list[asyncdl.Request] = []
 
     async with Origin() as origin, downloader(files=2) as many:
         stock(origin, 20)
-
-        def listing() -> Iterator[asyncdl.Request]:
-            nonlocal taken
-            for row in rows(origin, tmp_path, 20):
-                taken += 1
-                yield row
-
-        batch = many.run(listing())
+        batch = many.run(noted(rows(origin, tmp_path, 20), taken))
         first = await anext(batch)
         await asyncio.sleep(0.3)  # nothing announces that nothing more happens
-        at_rest = taken
+        at_rest = len(taken)
         rest = await every(batch)
 
     assert first.error is None
